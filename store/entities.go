@@ -1,0 +1,77 @@
+package store
+
+import "time"
+
+// A Node is a provider that the user defines.
+type Node struct {
+	Name    string            `json:"name"`             // its id, and what it is called
+	Prefix  string            `json:"prefix,omitempty"` // before the slash of a model name; Name if empty
+	Format  string            `json:"format"`           // wire format, such as "openai"
+	BaseURL string            `json:"base_url"`         // up to and including the version, such as "http://localhost:11434/v1"
+	Headers map[string]string `json:"headers,omitempty"`
+	Models  []string          `json:"models,omitempty"` // what it offers; empty if not known
+	Rev     uint64            `json:"rev,omitempty"`
+}
+
+// A Connection is one credential at one provider.
+type Connection struct {
+	ID       string    `json:"id"`       // "conn_…", see NewID
+	Provider string    `json:"provider"` // an entry of the catalogue or a node
+	Name     string    `json:"name"`     // for people; unique within the provider
+	Priority int       `json:"priority"` // lower goes first
+	Disabled bool      `json:"disabled,omitempty"`
+	Models   []string  `json:"models,omitempty"` // what it offers, where that differs from the provider's list
+	APIKey   Secret    `json:"-"`                // sealed on disk; empty for a server without one
+	Created  time.Time `json:"created"`
+	Rev      uint64    `json:"rev,omitempty"`
+}
+
+// An Alias is another name for a model.
+type Alias struct {
+	Name  string `json:"name"`  // its id
+	Model string `json:"model"` // "provider/model", another alias or a combo
+	Rev   uint64 `json:"rev,omitempty"`
+}
+
+// A Combo is a list of models that is named like a model.
+type Combo struct {
+	Name   string   `json:"name"`   // its id
+	Models []string `json:"models"` // tried in this order
+	Rev    uint64   `json:"rev,omitempty"`
+}
+
+// A Key is what a client authenticates with. The secret itself is not kept.
+type Key struct {
+	ID      string    `json:"id"`   // "key_…", see NewID
+	Name    string    `json:"name"` // for people; unique among active keys
+	Hash    KeyHash   `json:"-"`
+	Hint    string    `json:"hint"` // its first and last characters, to recognise it by
+	Revoked bool      `json:"revoked,omitempty"`
+	Created time.Time `json:"created"`
+	Rev     uint64    `json:"rev,omitempty"`
+}
+
+// A Setting is one choice of the user that has no entity of its own.
+type Setting struct {
+	Name  string `json:"name"` // its id
+	Value string `json:"value"`
+	Rev   uint64 `json:"rev,omitempty"`
+}
+
+// RecordID implements [Record].
+func (n *Node) RecordID() string { return "node/" + n.Name }
+
+// RecordID implements [Record].
+func (c *Connection) RecordID() string { return "connection/" + c.ID }
+
+// RecordID implements [Record].
+func (a *Alias) RecordID() string { return "alias/" + a.Name }
+
+// RecordID implements [Record].
+func (c *Combo) RecordID() string { return "combo/" + c.Name }
+
+// RecordID implements [Record].
+func (k *Key) RecordID() string { return "key/" + k.ID }
+
+// RecordID implements [Record].
+func (s *Setting) RecordID() string { return "setting/" + s.Name }

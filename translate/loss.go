@@ -1,0 +1,30 @@
+package translate
+
+// A Loss is one thing that the target format could not take as it was.
+type Loss struct {
+	// Path is where it stood in the source, such as "messages[3].content[0]".
+	Path string `json:"path"`
+	// Approximated says that something near took its place; otherwise it was
+	// dropped.
+	Approximated bool `json:"approximated,omitempty"`
+	// Why says in a few words what happened and for what reason.
+	Why string `json:"why"`
+}
+
+// Losses is a list of what was lost. The methods work on nil, to which they add
+// nothing: a caller who does not want the list passes nil.
+type Losses []Loss
+
+// Drop notes that what stood at path is not in the result.
+func (l *Losses) Drop(path, why string) {
+	if l != nil {
+		*l = append(*l, Loss{Path: path, Why: why})
+	}
+}
+
+// Approximate notes that something near took the place of what stood at path.
+func (l *Losses) Approximate(path, why string) {
+	if l != nil {
+		*l = append(*l, Loss{Path: path, Approximated: true, Why: why})
+	}
+}

@@ -1,0 +1,342 @@
+package rawjson
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+)
+
+// MaxDepth is how deep arrays and objects may be nested.
+const MaxDepth = 128
+
+// A SyntaxError says where a text stops being JSON within the bounds.
+type SyntaxError struct {
+	Offset  int    // bytes before the fault
+	Problem string // what is wrong there
+}
+
+// Error implements error. It quotes nothing of the text.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("%s at byte %d", e.Problem, e.Offset)
+}
+
+// Object checks that text is one JSON object in valid UTF-8, nested at most
+// [MaxDepth] deep, and calls visit for each of its members in order: with the
+// name, free of escapes, and the place of the value in text. An error of visit
+// ends the scan and is returned. Strings are checked for control characters and
+// escapes, numbers for their grammar. Names are not checked for repetition.
+func Object(text []byte, visit func(name []byte, start, end int) error) error {
+	if err := checkUTF8(text); err != nil {
+		return err
+	}
+	s := scanner{text: text}
+	s.space()
+	if s.peek() != '{' {
+		return s.fault("expected a JSON object")
+	}
+	if err := s.object(1, visit); err != nil {
+		return err
+	}
+	return s.atEnd()
+}
+
+// Valid checks that text is one JSON value, by the rules of [Object].
+func Valid(text []byte) error {
+	if err := checkUTF8(text); err != nil {
+		return err
+	}
+	s := scanner{text: text}
+	s.space()
+	if err := s.value(0); err != nil {
+		return err
+	}
+	return s.atEnd()
+}
+
+func checkUTF8(text []byte) error {
+	if utf8.Valid(text) {
+		return nil
+	}
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return &SyntaxError{Offset: i, Problem: "invalid UTF-8"}
+		}
+		i += size
+	}
+	return nil
+}
+
+type scanner struct {
+	text []byte
+	pos  int
+}
+
+func (s *scanner) fault(problem string) error {
+	if s.pos >= len(s.text) {
+		return &SyntaxError{Offset: len(s.text), Problem: "unexpected end of JSON"}
+	}
+	return &SyntaxError{Offset: s.pos, Problem: problem}
+}
+
+// peek returns the byte at the position, 0 at the end.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.text) {
+		return s.text[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) atEnd() error {
+	s.space()
+	if s.pos < len(s.text) {
+		return s.fault("unexpected text after the JSON value")
+	}
+	return nil
+}
+
+func (s *scanner) object(depth int, visit func(name []byte, start, end int) error) error {
+	s.pos++ // the brace
+	s.space()
+	if s.peek() == '}' {
+		s.pos++
+		return nil
+	}
+	for {
+		if s.peek() != '"' {
+			return s.fault("expected a member name")
+		}
+		from := s.pos
+		if err := s.str(); err != nil {
+			return err
+		}
+		to := s.pos
+		s.space()
+		if s.peek() != ':' {
+			return s.fault("expected a colon")
+		}
+		s.pos++
+		s.space()
+		start := s.pos
+		if err := s.value(depth); err != nil {
+			return err
+		}
+		if visit != nil {
+			if err := visit(unescaped(s.text[from:to]), start, s.pos); err != nil {
+				return err
+			}
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+			s.space()
+		case '}':
+			s.pos++
+			return nil
+		default:
+			return s.fault("expected a comma or the end of the object")
+		}
+	}
+}
+
+func (s *scanner) array(depth int) error {
+	s.pos++ // the bracket
+	s.space()
+	if s.peek() == ']' {
+		s.pos++
+		return nil
+	}
+	for {
+		if err := s.value(depth); err != nil {
+			return err
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+			s.space()
+		case ']':
+			s.pos++
+			return nil
+		default:
+			return s.fault("expected a comma or the end of the array")
+		}
+	}
+}
+
+func (s *scanner) value(depth int) error {
+	switch c := s.peek(); {
+	case c == '"':
+		return s.str()
+	case c == '{' || c == '[':
+		if depth >= MaxDepth {
+			return s.fault("nested too deep")
+		}
+		if c == '{' {
+			return s.object(depth+1, nil)
+		}
+		return s.array(depth + 1)
+	case c == '-' || '0' <= c && c <= '9':
+		return s.number()
+	case c == 't':
+		return s.literal("true")
+	case c == 'f':
+		return s.literal("false")
+	case c == 'n':
+		return s.literal("null")
+	}
+	return s.fault("expected a value")
+}
+
+func (s *scanner) literal(word string) error {
+	if !bytes.HasPrefix(s.text[s.pos:], []byte(word)) {
+		return s.fault("expected a value")
+	}
+	s.pos += len(word)
+	return nil
+}
+
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	if s.peek() == '0' {
+		s.pos++
+	} else if !s.digits() {
+		return s.fault("bad number")
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if !s.digits() {
+			return s.fault("bad number")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		if !s.digits() {
+			return s.fault("bad number")
+		}
+	}
+	return nil
+}
+
+func (s *scanner) digits() bool {
+	from := s.pos
+	for s.pos < len(s.text) && s.text[s.pos]-'0' <= 9 {
+		s.pos++
+	}
+	return s.pos > from
+}
+
+// str passes over a string, eight bytes at a time while they are plain.
+func (s *scanner) str() error {
+	text, i := s.text, s.pos+1
+	for {
+		i = plainEnd(text, i)
+		if i >= len(text) {
+			s.pos = i
+			return s.fault("")
+		}
+		switch text[i] {
+		case '"':
+			s.pos = i + 1
+			return nil
+		case '\\':
+			n := escapeLen(text[i:])
+			if n == 0 {
+				s.pos = i
+				return s.fault("bad escape in a string")
+			}
+			i += n
+		default:
+			s.pos = i
+			return s.fault("control character in a string")
+		}
+	}
+}
+
+// plainEnd returns the place of the first quote, backslash or control character
+// from i on, or the length of text.
+func plainEnd(text []byte, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(text); i += 8 {
+		w := binary.LittleEndian.Uint64(text[i:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		// A byte's top bit is set where the byte is the one looked for; bytes
+		// above a hit may be set by its borrow, so only the lowest counts.
+		if hit := ((quote - ones) &^ quote | (slash - ones) &^ slash | (w - ones*0x20) &^ w) & tops; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(text); i++ {
+		if c := text[i]; c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+	}
+	return i
+}
+
+// escapeLen returns the length of the escape that text begins with, 0 if it is
+// none.
+func escapeLen(text []byte) int {
+	if len(text) < 2 {
+		return 0
+	}
+	switch text[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(text) < 6 {
+			return 0
+		}
+		for _, c := range text[2:6] {
+			if !('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f') {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
+
+// unescaped returns the value of a string that has been checked.
+func unescaped(quoted []byte) []byte {
+	inner := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	return Unquote(quoted)
+}
+
+// Unquote returns the value of a JSON string, quotes included, that is known to
+// be valid.
+func Unquote(quoted []byte) []byte {
+	inner := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	v, err := fastjson.ParseBytes(quoted)
+	if err != nil {
+		return inner
+	}
+	return v.GetStringBytes()
+}
