@@ -24,7 +24,10 @@ type Request struct {
 	// leaves it to the provider.
 	ParallelTools *bool
 
-	MaxTokens        Number // limit of output tokens
+	MaxTokens Number // limit of output tokens
+	// OldMaxTokens says that the limit was sent under the name that OpenAI has
+	// retired, max_tokens, so that the same format writes it so again.
+	OldMaxTokens     bool
 	Temperature      Number
 	TopP             Number
 	TopK             Number
@@ -171,7 +174,9 @@ type Part struct {
 
 	Cache *CacheMark
 
-	Raw       string // JSON
+	// Raw is the JSON of a Server part, or of a reasoning part in the form of
+	// one format (OpenRouter's reasoning_details).
+	Raw       string
 	RawFormat Format
 
 	Extra []Field // see Request.Extra

@@ -11,7 +11,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -28,16 +27,13 @@ type Options struct {
 	Health    *Health
 	Declared  Declared
 
-	// Open lets clients in without a key. A key that is sent is checked even so.
+	// Open lets clients in who have no key of this gateway.
+	// One that they send is known even so.
 	Open bool
 
 	// QueryKeys accepts a key as the query parameter "key", as Google's clients
 	// may send it. URLs end up in logs, so it is off by default.
 	QueryKeys bool
-
-	// Prefix is the path that API paths begin after, without a slash at the end.
-	// Nil means any.
-	Prefix *string
 
 	Limits Limits
 	Times  Times
@@ -88,7 +84,6 @@ type Declared struct {
 	Aliases     []store.Alias
 	Combos      []store.Combo
 	Keys        []DeclaredKey
-	Demo        bool // the demo provider is on
 }
 
 // A DeclaredKey is a client's key that stands in the configuration.
@@ -112,24 +107,3 @@ type Probe struct {
 	Models []string      `json:"models,omitempty"` // what the provider lists
 	Took   time.Duration `json:"took_ns"`
 }
-
-// The methods that the Caddy module calls, beside New:
-//
-//	Serve(w, r) (*store.Exchange, bool)
-//	Reload(ctx) error
-//	Models() []Model
-//	Probe(ctx, connectionID) (Probe, error)
-var _ interface {
-	// Serve answers the request if its path is one of the API's and reports
-	// what became of it; otherwise it writes nothing and returns false. The
-	// record is nil for what is not an exchange, such as a list of models.
-	Serve(w http.ResponseWriter, r *http.Request) (*store.Exchange, bool)
-	// Reload builds a new snapshot from what the store holds now. Exchanges
-	// under way keep theirs. On an error the old one stays.
-	Reload(ctx context.Context) error
-	// Models lists what clients may ask for, in the order of the snapshot.
-	Models() []Model
-	// Probe asks a connection's provider for its models, to see that the
-	// credential works.
-	Probe(ctx context.Context, connectionID string) (Probe, error)
-} = (*Gateway)(nil)

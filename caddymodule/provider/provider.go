@@ -52,6 +52,8 @@ type Endpoint struct {
 	// Headers are sent with every request. They are the operator's, so they may
 	// be any but those that frame the message.
 	Headers map[string]string `json:"headers,omitempty"`
+
+	ready *compiled
 }
 
 // Auth is a way to send a credential.

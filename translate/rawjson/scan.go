@@ -283,7 +283,7 @@ func plainEnd(text []byte, i int) int {
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
 		// A byte's top bit is set where the byte is the one looked for; bytes
 		// above a hit may be set by its borrow, so only the lowest counts.
-		if hit := ((quote - ones) &^ quote | (slash - ones) &^ slash | (w - ones*0x20) &^ w) & tops; hit != 0 {
+		if hit := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & tops; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}

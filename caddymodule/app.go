@@ -1,0 +1,328 @@
+// Package caddymodule is the glue between Caddy and the gateway: the app that
+// both handlers share, the two HTTP handlers, their Caddyfile syntax, and the
+// commands. It turns configuration into options and has no logic of its own that
+// could be tested without Caddy.
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/nine-router/nine-router/caddymodule/gateway"
+	"github.com/nine-router/nine-router/caddymodule/provider"
+	"github.com/nine-router/nine-router/caddymodule/provider/demo"
+	"github.com/nine-router/nine-router/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the gateway that the handlers of all sites share. It needs no
+// configuration: without any it keeps its data in Caddy's data directory and
+// lets nobody in who has no key.
+type App struct {
+	// The directory of the databases. Only one process can have it open.
+	// Default: the environment variable DATA_DIR, else the folder `nine_router`
+	// in Caddy's data directory.
+	DataDir string `json:"data_dir,omitempty"`
+
+	// The text from which the key is made that seals the stored credentials, at
+	// least 16 characters. Use a placeholder such as `{env.NINE_ROUTER_KEY}` or
+	// `{file./run/secrets/nine_router}`: what stands here is part of the
+	// configuration that Caddy's admin API shows. It cannot be changed later.
+	// Default: a key file `master.key` in the data directory.
+	EncryptionKey string `json:"encryption_key,omitempty"`
+
+	// Lets clients in without a key. Anybody who can reach the site can then
+	// spend your accounts: only for a machine that nobody else reaches.
+	// Default: false.
+	Open bool `json:"open,omitempty"`
+
+	// Accepts a key as the query parameter `key`, as Google's clients may send
+	// it. URLs end up in logs. Default: false.
+	QueryKeys bool `json:"query_keys,omitempty"`
+
+	// Whether to make a key and print it to standard output when the gateway
+	// starts without any. Default: only if standard output is a terminal.
+	FirstKey *bool `json:"first_key,omitempty"`
+
+	// The largest request body in bytes, after decompression. Default: 32 MiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// The largest answer that is not streamed, in bytes. Default: 64 MiB.
+	MaxAnswer int64 `json:"max_answer,omitempty"`
+
+	// The largest event of a stream in bytes. Default: 16 MiB.
+	MaxEvent int64 `json:"max_event,omitempty"`
+
+	// How long an exchange may take.
+	Times Times `json:"times,omitzero"`
+
+	// Providers by name: entries of the catalogue, or nodes with a base URL.
+	// The provider `demo` answers within the process, without any account.
+	Providers map[string]*Provider `json:"providers,omitempty"`
+
+	// Other names for models.
+	Aliases map[string]string `json:"aliases,omitempty"`
+
+	// Lists of models that are named like a model and tried in order.
+	Combos map[string][]string `json:"combos,omitempty"`
+
+	// Keys of clients by name, at least 20 characters. Use placeholders.
+	Keys map[string]string `json:"keys,omitempty"`
+
+	// How providers are reached. Default: Caddy's HTTP transport, without
+	// compression.
+	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
+
+	log       *zap.Logger
+	options   gateway.Options
+	dataDir   string
+	secret    store.Secret
+	ready     chan struct{}
+	lease     *lease // set before ready is closed, and never changed after
+	acquired  bool   // the lease has to be given up
+	running   *gateway.Gateway
+	sites     []site
+	stopWatch context.CancelFunc
+}
+
+// Times bound how long an exchange may take. None of them can be switched off,
+// but the last.
+type Times struct {
+	// From the start of an attempt to its first content. Default: 2m.
+	FirstContent caddy.Duration `json:"first_content,omitempty"`
+	// Between two reads of a stream. Default: 2m.
+	Silence caddy.Duration `json:"silence,omitempty"`
+	// All attempts of one request together. Default: 30m.
+	Exchange caddy.Duration `json:"exchange,omitempty"`
+	// How long the client of a stream waits for the first content before it is
+	// sent comments, so that nobody on the way hangs up. From then on an error
+	// is sent within the stream. Negative: never. Default: 15s.
+	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
+}
+
+// Provider is a provider with its connections.
+type Provider struct {
+	// The wire format of a node: `openai` or `anthropic`. Default: openai.
+	Format string `json:"format,omitempty"`
+	// The base URL of a node, up to and including the API's version.
+	BaseURL string `json:"base_url,omitempty"`
+	// What stands before the slash of its models' names. Default: its name.
+	Prefix string `json:"prefix,omitempty"`
+	// Headers that are sent with every request to a node.
+	Headers map[string]string `json:"headers,omitempty"`
+	// The models that a node offers. Default: not known, any name is passed on.
+	Models []string `json:"models,omitempty"`
+	// Its connections by name.
+	Connections map[string]*Connection `json:"connections,omitempty"`
+}
+
+// Connection is one credential at a provider.
+type Connection struct {
+	// The credential. Use a placeholder such as `{env.OPENAI_API_KEY}`.
+	APIKey string `json:"api_key,omitempty"`
+	// Connections with a lower number are asked first. Default: 0.
+	Priority int `json:"priority,omitempty"`
+	// The models that it may use. Default: all.
+	Models []string `json:"models,omitempty"`
+	// Keeps the connection but does not use it. Default: false.
+	Disabled bool `json:"disabled,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "nine_router", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision computes what the gateway is made of. It opens nothing, so that a
+// configuration can be validated beside a running server.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.log = ctx.Logger()
+	a.ready = make(chan struct{})
+	var err error
+	if a.dataDir, err = a.directory(); err != nil {
+		return err
+	}
+	repl := caddy.NewReplacer()
+	if a.secret, err = reveal(repl, "encryption_key", a.EncryptionKey); err != nil {
+		return err
+	}
+	declared, err := a.declared(repl)
+	if err != nil {
+		return err
+	}
+	catalogue, err := provider.Builtin()
+	if err != nil {
+		return err
+	}
+	if catalogue, err = catalogue.With(demo.Provider()); err != nil {
+		return err
+	}
+	transport, err := a.transport(ctx)
+	if err != nil {
+		return err
+	}
+	a.options = gateway.Options{
+		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys,
+		Limits: gateway.Limits{Body: a.MaxBody, Answer: a.MaxAnswer, Event: a.MaxEvent},
+		Times: gateway.Times{
+			FirstContent: time.Duration(a.Times.FirstContent), Silence: time.Duration(a.Times.Silence),
+			Exchange: time.Duration(a.Times.Exchange), KeepAlive: time.Duration(a.Times.KeepAlive),
+		},
+		Transport: transport, Logger: a.log,
+	}
+	// A contradiction within the configuration is told now; one with what is
+	// stored can only be seen when the store is open.
+	trial := a.options
+	trial.Store = store.NewMemory()
+	_, err = gateway.New(ctx, trial)
+	return err
+}
+
+func (a *App) directory() (string, error) {
+	dir := a.DataDir
+	if dir == "" {
+		dir = os.Getenv("DATA_DIR")
+	}
+	if dir == "" {
+		dir = filepath.Join(caddy.AppDataDir(), "nine_router")
+	}
+	dir, err := caddy.NewReplacer().ReplaceOrErr(dir, true, true)
+	if err != nil {
+		return "", fmt.Errorf("data_dir: %w", err)
+	}
+	return filepath.Abs(dir)
+}
+
+// reveal resolves the placeholders of a secret. A variable that is not set is an
+// error, never an empty secret.
+func reveal(repl *caddy.Replacer, what, text string) (store.Secret, error) {
+	if text == "" {
+		return store.Secret{}, nil
+	}
+	plain, err := repl.ReplaceOrErr(text, true, true)
+	if err != nil {
+		return store.Secret{}, fmt.Errorf("%s: the placeholder has no value: is the variable or file there?", what)
+	}
+	return store.NewSecret(plain), nil
+}
+
+// transport returns how providers are reached. The gateway bounds the time of
+// answers itself, and a compressed stream would arrive in lumps.
+func (a *App) transport(ctx caddy.Context) (http.RoundTripper, error) {
+	if a.TransportRaw != nil {
+		m, err := ctx.LoadModule(a, "TransportRaw")
+		if err != nil {
+			return nil, fmt.Errorf("loading the transport: %w", err)
+		}
+		rt, ok := m.(http.RoundTripper)
+		if !ok {
+			return nil, errors.New("the transport cannot carry requests")
+		}
+		return rt, nil
+	}
+	off := false
+	t := &reverseproxy.HTTPTransport{Compression: &off, KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: 512}}
+	if err := t.Provision(ctx); err != nil {
+		return nil, fmt.Errorf("provisioning the transport: %w", err)
+	}
+	return t, nil
+}
+
+// Start opens the store and lets requests in.
+func (a *App) Start() error {
+	l, err := acquire(a.dataDir, a.secret, a.log)
+	if err != nil {
+		return err
+	}
+	a.options.Store, a.options.Health = l.store, l.health
+	g, err := gateway.New(context.Background(), a.options)
+	if err != nil {
+		return errors.Join(err, l.release())
+	}
+	a.lease, a.acquired, a.running = l, true, g
+	if err := a.firstKey(); err != nil {
+		a.log.Error("making the first key", zap.Error(err))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a.stopWatch = cancel
+	go a.watch(ctx, l.store.Watch(ctx))
+	close(a.ready)
+	return nil
+}
+
+// watch rebuilds the gateway's snapshot when the store changes.
+func (a *App) watch(ctx context.Context, changed <-chan struct{}) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.log.Error("recovered from a panic while watching the store", zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			if err := a.running.Reload(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("the stored configuration cannot be used; going on with the last one", zap.Error(err))
+			}
+		}
+	}
+}
+
+// Stop does nothing: exchanges that are under way go on.
+func (a *App) Stop() error { return nil }
+
+// Cleanup gives up what Start acquired.
+func (a *App) Cleanup() error {
+	if a.stopWatch != nil {
+		a.stopWatch()
+		a.stopWatch = nil
+	}
+	if !a.acquired {
+		return nil
+	}
+	a.acquired = false
+	return a.lease.release()
+}
+
+// patience is how long a request waits for the start to be done: Caddy may start
+// to listen before this app has started.
+const patience = 10 * time.Second
+
+// gateway returns the running gateway, waiting for it for a while.
+func (a *App) gateway(ctx context.Context) (*gateway.Gateway, bool) {
+	select {
+	case <-a.ready:
+		return a.running, true
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-a.ready:
+		return a.running, true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, false
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/nine-router/nine-router/caddymodule/provider"
+	"github.com/nine-router/nine-router/translate"
+)
+
+// maxErrorBody bounds what is read of an answer with an error status, in bytes.
+const maxErrorBody = 64 << 10
+
+// attempt asks one candidate. It returns nil if the client has its answer. last
+// says that there is nobody else to ask.
+func (x *exchange) attempt(c *candidate, last bool) *failure {
+	if x.call.op == provider.CountTokens && c.endpoint.Format != translate.Anthropic {
+		return x.estimateTokens()
+	}
+	passing := c.endpoint.Format == x.call.format
+	body, refused := x.encode(c, passing)
+	if refused != nil {
+		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "untranslatable", Elsewhere: true}}
+	}
+	ctx, cancel := context.WithCancelCause(x.ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(x.g.o.Times.FirstContent, func() { cancel(errFirstContent) })
+	defer watch.Stop()
+
+	req, err := c.endpoint.NewRequest(ctx, x.call.op, body, c.connection.APIKey, x.r.Header, passing)
+	if err != nil {
+		x.g.o.Logger.Error("building an upstream request", zap.String("exchange", x.rec.ID), zap.String("provider", c.provider.Name), zap.Error(err))
+		return &failure{err: internal(), fault: fault{Scope: ScopeGateway, Reason: "request"}}
+	}
+	resp, err := x.g.transport(c.provider).RoundTrip(req)
+	if err != nil {
+		f, told := classifyTransport(ctx, x.ctx, err)
+		return &failure{err: told, fault: f}
+	}
+	defer resp.Body.Close()
+	a := &answer{x: x, c: c, last: last, passing: passing, resp: resp, ctx: ctx, cancel: cancel, watch: watch}
+	if a.body, err = plain(resp); err != nil {
+		return a.broken("answered in a compression that was not asked for")
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return a.refused()
+	}
+	return a.relay()
+}
+
+// plain undoes a compression that we did not ask for.
+func plain(resp *http.Response) (io.Reader, error) {
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip":
+		return gzip.NewReader(resp.Body)
+	}
+	return nil, errors.New("unknown content encoding")
+}
+
+// encode returns the body for the candidate: the client's own bytes but for the
+// model's name if both speak the same format, else its translation.
+func (x *exchange) encode(c *candidate, passing bool) ([]byte, *translate.Error) {
+	if passing {
+		return x.env.withModel(c.model), nil
+	}
+	if x.request == nil {
+		req, err := x.codec.DecodeRequest(x.env.body)
+		if err != nil {
+			return nil, asError(err)
+		}
+		x.request = req
+	}
+	req := *x.request
+	req.Model = c.model
+	var losses translate.Losses
+	body, err := x.g.codecs[c.endpoint.Format].AppendRequest(nil, &req, &losses)
+	if err != nil {
+		return nil, asError(err)
+	}
+	x.rec.Losses = len(losses)
+	if ce := x.g.o.Logger.Check(zap.DebugLevel, "translated"); ce != nil {
+		ce.Write(zap.String("exchange", x.rec.ID), zap.Any("losses", losses))
+	}
+	return body, nil
+}
+
+// asError returns err as what a client can be shown.
+func asError(err error) *translate.Error {
+	var e *translate.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return internal()
+}
+
+func internal() *translate.Error {
+	return &translate.Error{Status: http.StatusInternalServerError, Kind: translate.ServerError, Code: "gateway_error",
+		Message: "The gateway failed. Its log has more under this request's id."}
+}
+
+func (g *Gateway) transport(p *provider.Provider) http.RoundTripper {
+	if p.Transport != nil {
+		return p.Transport
+	}
+	return g.o.Transport
+}
+
+func (g *Gateway) responseHeaders(dst, src http.Header) {
+	if src != nil {
+		provider.ResponseHeaders(dst, src)
+	}
+}
+
+// refused reads and classifies an answer with an error status.
+func (a *answer) refused() *failure {
+	body, _ := io.ReadAll(io.LimitReader(a.body, maxErrorBody))
+	e := a.codec().DecodeError(a.resp.StatusCode, body)
+	e.Message = a.x.g.clean(e.Message, a.c)
+	if a.resp.StatusCode < 400 {
+		e.Status, e.Kind = http.StatusBadGateway, translate.ServerError
+		e.Message = "The provider answered with a redirect, which is not followed."
+	}
+	return &failure{err: e, fault: classify(e, a.resp.Header, time.Now())}
+}
+
+func (a *answer) codec() translate.Codec { return a.x.g.codecs[a.c.endpoint.Format] }
+
+// clean takes our credential out of a provider's text, which may quote it, and
+// bounds the text.
+func (g *Gateway) clean(text string, c *candidate) string {
+	if key := c.connection.APIKey.Reveal(); key != "" {
+		text = strings.ReplaceAll(text, key, "[redacted]")
+	}
+	if len(text) > 2000 {
+		text = strings.ToValidUTF8(text[:2000], "") + "…"
+	}
+	if text == "" {
+		text = "The provider gave no reason."
+	}
+	return text
+}
+
+// broken is the failure of an answer that is not what it should be.
+func (a *answer) broken(how string) *failure {
+	return &failure{
+		err:   &translate.Error{Status: http.StatusBadGateway, Kind: translate.ServerError, Code: "upstream_broken", Message: "The provider " + how + "."},
+		fault: fault{Scope: ScopeProvider, Reason: "broken_answer"},
+	}
+}
+
+func isStream(h http.Header) bool {
+	t, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return t == "text/event-stream"
+}
+
+func (g *Gateway) logAttempt(x *exchange, c *candidate, f *failure) {
+	if f.fault.Scope == ScopeClient {
+		return
+	}
+	if ce := g.o.Logger.Check(zap.WarnLevel, "attempt failed"); ce != nil {
+		ce.Write(zap.String("exchange", x.rec.ID), zap.String("provider", c.provider.Name), zap.String("connection", c.connection.ID),
+			zap.String("model", c.model), zap.String("scope", string(f.fault.Scope)), zap.String("reason", f.fault.Reason),
+			zap.Int("status", f.err.Status))
+	}
+}
+
+func (g *Gateway) logPanic(id string, p any) {
+	g.o.Logger.Error("recovered from a panic", zap.String("exchange", id), zap.Any("panic", p), zap.Stack("stack"))
+}

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/sse"
+)
+
+// client is the side of an exchange that faces the client. Its methods are safe
+// against the timer that keeps a waiting connection alive.
+type client struct {
+	x     *exchange
+	rc    *http.ResponseController
+	timer *time.Timer
+
+	mu      sync.Mutex
+	headed  bool // the status and the header are out
+	content bool // content is out: no other candidate may answer any more
+	done    bool
+}
+
+func (c *client) begin(x *exchange) {
+	c.x, c.rc = x, http.NewResponseController(x.w)
+	if x.rec.Stream && x.g.o.Times.KeepAlive > 0 {
+		c.timer = time.AfterFunc(x.g.o.Times.KeepAlive, c.keepAlive)
+	}
+}
+
+// end stops the timer; once it returns the writer is not touched any more.
+func (c *client) end() {
+	if c.timer == nil {
+		return
+	}
+	c.timer.Stop()
+	c.mu.Lock()
+	c.done = true
+	c.mu.Unlock()
+}
+
+// keepAlive tells a client that has waited long that somebody is there.
+func (c *client) keepAlive() {
+	defer func() {
+		// A panic here would take the whole web server down.
+		if p := recover(); p != nil {
+			c.x.g.logPanic(c.x.rec.ID, p)
+		}
+	}()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done || c.content {
+		return
+	}
+	c.head(nil)
+	var b []byte
+	if c.x.call.format == translate.Anthropic {
+		b = sse.AppendEvent(nil, "ping", []byte(`{"type":"ping"}`))
+	} else {
+		b = sse.AppendComment(nil, "waiting for the provider")
+	}
+	c.x.w.Write(b)
+	c.rc.Flush()
+	c.timer.Reset(c.x.g.o.Times.KeepAlive)
+}
+
+// head writes the header of a stream, once. The lock is held.
+func (c *client) head(upstream http.Header) {
+	if c.headed {
+		return
+	}
+	c.headed = true
+	h := c.x.w.Header()
+	c.x.g.responseHeaders(h, upstream)
+	h["Content-Type"] = eventStream
+	h["Cache-Control"] = noStore
+	h["X-Accel-Buffering"] = unbuffered // for an nginx in front
+	setID(h, c.x.call.format, c.x.rec.ID)
+	c.x.w.WriteHeader(http.StatusOK)
+}
+
+var (
+	eventStream = []string{"text/event-stream"}
+	noStore     = []string{"no-store"}
+	unbuffered  = []string{"no"}
+)
+
+// started says that the status is out, so that an error has to be told within
+// the stream.
+func (c *client) started() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.headed
+}
+
+// stream sends a piece of a stream.
+func (c *client) stream(upstream http.Header, piece []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.content = true
+	c.head(upstream)
+	n, err := c.x.w.Write(piece)
+	c.x.rec.BytesOut += int64(n)
+	if err != nil {
+		return err
+	}
+	return c.rc.Flush()
+}
+
+// failInStream ends a stream that has begun with the format's own error.
+func (c *client) failInStream(e *translate.Error) {
+	told := *e
+	told.RequestID = c.x.rec.ID
+	enc := c.x.codec.NewEncoder(translate.EncodeOptions{Stream: true})
+	enc.Fail(&told)
+	c.stream(nil, enc.Bytes())
+}
+
+// document sends a whole answer.
+func (c *client) document(upstream http.Header, body []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.headed, c.content = true, true
+	h := c.x.w.Header()
+	c.x.g.responseHeaders(h, upstream)
+	h["Content-Type"] = jsonType
+	setID(h, c.x.call.format, c.x.rec.ID)
+	c.x.w.WriteHeader(http.StatusOK)
+	n, err := c.x.w.Write(body)
+	c.x.rec.BytesOut += int64(n)
+	return err
+}
+
+var jsonType = []string{"application/json"}

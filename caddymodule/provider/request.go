@@ -1,0 +1,176 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/translate"
+)
+
+// ErrUnsupported says that a format has no such operation.
+var ErrUnsupported = errors.New("operation is not supported by the format")
+
+// compiled is an endpoint made ready for the requests of every exchange.
+type compiled struct {
+	urls    map[Operation]*url.URL
+	headers http.Header // the operator's
+}
+
+var paths = map[translate.Format]map[Operation]string{
+	translate.OpenAI:    {Chat: "/chat/completions", ListModels: "/models"},
+	translate.Anthropic: {Chat: "/messages", CountTokens: "/messages/count_tokens", ListModels: "/models"},
+}
+
+func (e *Endpoint) compile() error {
+	base, err := parseBase(e.BaseURL)
+	if err != nil {
+		return err
+	}
+	c := &compiled{urls: map[Operation]*url.URL{}, headers: http.Header{}}
+	for op, path := range paths[e.Format] {
+		u := *base
+		u.Path += path
+		c.urls[op] = &u
+	}
+	for name, value := range e.Headers {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return fmt.Errorf("its header %q is not valid", name)
+		}
+		if framing[http.CanonicalHeaderKey(name)] {
+			return fmt.Errorf("its header %q frames the message and cannot be set", name)
+		}
+		c.headers.Set(name, value)
+	}
+	e.ready = c
+	return nil
+}
+
+// framing are the headers that only the transport may set.
+var framing = map[string]bool{
+	"Connection": true, "Content-Length": true, "Host": true, "Keep-Alive": true, "Te": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true, "Proxy-Connection": true, "Expect": true, "Accept-Encoding": true,
+}
+
+// What is the same for every request.
+var (
+	jsonType  = []string{"application/json"}
+	userAgent = []string{"nine-router"}
+	// Naming an encoding keeps the transport from asking for gzip on its own:
+	// a stream that is compressed on the way is one that arrives in lumps.
+	identity = []string{"identity"}
+	version  = []string{"2023-06-01"}
+)
+
+// NewRequest builds the request for an operation. client is the header of the
+// client's request: of it only what the format defines for its own users goes
+// on, and only if bytes pass through.
+func (e *Endpoint) NewRequest(ctx context.Context, op Operation, body []byte, credential store.Secret, client http.Header, passThrough bool) (*http.Request, error) {
+	if e.ready == nil {
+		return nil, errors.New("endpoint was not made by a catalogue")
+	}
+	u := e.ready.urls[op]
+	if u == nil {
+		return nil, fmt.Errorf("%s on %s: %w", op, e.Format, ErrUnsupported)
+	}
+	h := make(http.Header, 8)
+	h["Accept-Encoding"], h["User-Agent"] = identity, userAgent
+	req := (&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h}).WithContext(ctx)
+	if op != ListModels {
+		h["Content-Type"] = jsonType
+		req.Method = http.MethodPost
+		req.ContentLength = int64(len(body))
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	if e.Format == translate.Anthropic {
+		h["Anthropic-Version"] = version
+	}
+	if passThrough {
+		e.passHeaders(h, client)
+	}
+	e.authorize(h, credential)
+	for name, values := range e.ready.headers {
+		h[name] = values
+	}
+	return req, nil
+}
+
+// passHeaders takes over what a format's own clients say about the request, see
+// https://platform.claude.com/docs/en/api/versioning and
+// https://platform.claude.com/docs/en/api/beta-headers.
+func (e *Endpoint) passHeaders(h, client http.Header) {
+	pass := func(name string, limit int) {
+		var kept []string
+		for _, v := range client[name] {
+			for _, token := range strings.Split(v, ",") {
+				if token = strings.TrimSpace(token); token != "" && len(token) <= 128 && wordly(token) && len(kept) < limit && !slices.Contains(kept, token) {
+					kept = append(kept, token)
+				}
+			}
+		}
+		if len(kept) > 0 {
+			h[name] = []string{strings.Join(kept, ",")}
+		}
+	}
+	switch e.Format {
+	case translate.Anthropic:
+		pass("Anthropic-Version", 1)
+		pass("Anthropic-Beta", 64)
+	case translate.OpenAI:
+		pass("Openai-Beta", 16)
+	}
+	pass("Idempotency-Key", 1)
+}
+
+func wordly(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Endpoint) authorize(h http.Header, credential store.Secret) {
+	if !credential.IsSet() {
+		return
+	}
+	auth := e.Auth
+	if auth == "" {
+		auth = Bearer
+		if e.Format == translate.Anthropic {
+			auth = XAPIKey
+		}
+	}
+	switch auth {
+	case XAPIKey:
+		h["X-Api-Key"] = []string{credential.Reveal()}
+	case APIKey:
+		h["Api-Key"] = []string{credential.Reveal()}
+	default:
+		h["Authorization"] = []string{"Bearer " + credential.Reveal()}
+	}
+}
+
+// ResponseHeaders copies what a client may see of a provider's header: limits of
+// rate, and the provider's own id of the request under another name.
+func ResponseHeaders(dst, src http.Header) {
+	for name, values := range src {
+		switch {
+		case strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"), name == "Openai-Processing-Ms":
+			dst[name] = values
+		case name == "X-Request-Id", name == "Request-Id":
+			dst["X-Upstream-Request-Id"] = values[:1]
+		}
+	}
+}

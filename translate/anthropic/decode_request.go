@@ -1,0 +1,406 @@
+package anthropic
+
+import (
+	"fmt"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/tree"
+)
+
+// DecodeRequest implements [translate.Codec]. It does not ask for max_tokens,
+// which a request to count tokens has no use for.
+func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
+	doc, bad := tree.Parse(body)
+	if bad != nil {
+		return nil, bad
+	}
+	d := requestDecoder{Doc: doc, r: &translate.Request{Format: translate.Anthropic}}
+	d.r.OnRelease(doc.Release)
+	// Instructions come first, wherever the member stands.
+	if s := doc.Root.Get("system"); !tree.IsNull(s) {
+		m := translate.Message{Role: translate.RoleSystem}
+		m.Parts, m.Plain = d.content("system", s)
+		if len(m.Parts) > 0 {
+			d.r.Messages = append(d.r.Messages, m)
+		}
+	}
+	turns := 0
+	root, _ := doc.Root.Object()
+	root.Visit(func(name []byte, v *fastjson.Value) {
+		if d.err == nil && v.Type() != fastjson.TypeNull {
+			d.member(name, v)
+			if string(name) == "messages" {
+				turns = len(v.GetArray())
+			}
+		}
+	})
+	if d.err == nil && turns == 0 {
+		d.fail("messages", "must be a list with at least one message")
+	}
+	if d.err != nil {
+		d.r.Release()
+		return nil, d.err
+	}
+	return d.r, nil
+}
+
+type requestDecoder struct {
+	*tree.Doc
+	r   *translate.Request
+	err *translate.Error
+}
+
+func (d *requestDecoder) fail(path, problem string) {
+	if d.err == nil {
+		d.err = translate.Invalid(path, "%s: %s", path, problem)
+	}
+}
+
+func (d *requestDecoder) text(path string, v *fastjson.Value) string {
+	s, ok := tree.String(v)
+	if !ok {
+		d.fail(path, "must be a string")
+	}
+	return s
+}
+
+func (d *requestDecoder) number(path string, v *fastjson.Value) translate.Number {
+	n, ok := d.Number(v)
+	if !ok {
+		d.fail(path, "must be a number")
+	}
+	return n
+}
+
+func (d *requestDecoder) list(path string, v *fastjson.Value) []*fastjson.Value {
+	list, err := v.Array()
+	if err != nil {
+		d.fail(path, "must be a list")
+	}
+	return list
+}
+
+func (d *requestDecoder) object(path string, v *fastjson.Value) *fastjson.Object {
+	o, err := v.Object()
+	if err != nil {
+		d.fail(path, "must be an object")
+		return &fastjson.Object{}
+	}
+	return o
+}
+
+func (d *requestDecoder) member(name []byte, v *fastjson.Value) {
+	r := d.r
+	switch key := string(name); key {
+	case "system":
+	case "model":
+		r.Model = d.text(key, v)
+	case "stream":
+		b, ok := tree.Bool(v)
+		if !ok {
+			d.fail(key, "must be true or false")
+			return
+		}
+		r.Stream = *b
+	case "messages":
+		for i, m := range d.list(key, v) {
+			d.message(i, m)
+		}
+	case "tools":
+		for i, t := range d.list(key, v) {
+			d.tool(i, t)
+		}
+	case "tool_choice":
+		d.toolChoice(v)
+	case "max_tokens":
+		r.MaxTokens = d.number(key, v)
+	case "temperature":
+		r.Temperature = d.number(key, v)
+	case "top_p":
+		r.TopP = d.number(key, v)
+	case "top_k":
+		r.TopK = d.number(key, v)
+	case "stop_sequences":
+		for i, s := range d.list(key, v) {
+			r.Stop = append(r.Stop, d.text(fmt.Sprintf("stop_sequences.%d", i), s))
+		}
+	case "metadata":
+		d.object(key, v).Visit(func(name []byte, v *fastjson.Value) {
+			if s, ok := tree.String(v); ok && string(name) == "user_id" {
+				r.User = s
+			}
+		})
+	case "service_tier":
+		r.ServiceTier = d.text(key, v)
+	case "cache_control":
+		r.Cache = cacheMark(v)
+	case "thinking":
+		d.thinking(v)
+	case "output_config":
+		d.outputConfig(v)
+	default:
+		r.Extra = append(r.Extra, d.Field(name, v))
+	}
+}
+
+func cacheMark(v *fastjson.Value) *translate.CacheMark {
+	if tree.IsNull(v) {
+		return nil
+	}
+	return &translate.CacheMark{TTL: tree.Text(v, "ttl")}
+}
+
+// thinking reads https://platform.claude.com/docs/en/build-with-claude/extended-thinking.
+func (d *requestDecoder) thinking(v *fastjson.Value) {
+	c := &d.r.Reasoning
+	d.object("thinking", v).Visit(func(name []byte, v *fastjson.Value) {
+		switch string(name) {
+		case "type":
+			switch s, _ := tree.String(v); s {
+			case "enabled":
+				c.Mode = translate.ReasoningOn
+			case "disabled":
+				c.Mode = translate.ReasoningOff
+			case "adaptive":
+				c.Mode = translate.ReasoningAdaptive
+			default:
+				c.Mode = translate.ReasoningAdaptive
+				c.Extra = append(c.Extra, d.Field(name, v))
+			}
+		case "budget_tokens":
+			c.Budget = d.number("thinking.budget_tokens", v)
+		case "display":
+			c.Display, _ = tree.String(v)
+		default:
+			c.Extra = append(c.Extra, d.Field(name, v))
+		}
+	})
+}
+
+func (d *requestDecoder) outputConfig(v *fastjson.Value) {
+	d.object("output_config", v).Visit(func(name []byte, v *fastjson.Value) {
+		switch string(name) {
+		case "effort":
+			d.r.Reasoning.Effort, _ = tree.String(v)
+		case "format":
+			out := &d.r.Output
+			if tree.Text(v, "type") == "json_schema" && v.Get("schema") != nil {
+				out.Kind, out.Schema = translate.OutputJSONSchema, d.Raw(v.Get("schema"))
+				out.Name = tree.Text(v, "name")
+				return
+			}
+			fallthrough
+		default:
+			d.r.Extra = append(d.r.Extra, translate.Field{Name: "output_config." + string(name), Value: d.Raw(v)})
+		}
+	})
+}
+
+var roles = map[string]translate.Role{"user": translate.RoleUser, "assistant": translate.RoleAssistant, "system": translate.RoleSystem}
+
+func (d *requestDecoder) message(i int, v *fastjson.Value) {
+	path := fmt.Sprintf("messages.%d", i)
+	o := d.object(path, v)
+	role, ok := roles[tree.Text(v, "role")]
+	if !ok {
+		d.fail(path+".role", "must be user, assistant or system")
+		return
+	}
+	m := translate.Message{Role: role}
+	c := v.Get("content")
+	if tree.IsNull(c) {
+		d.fail(path+".content", "field required")
+		return
+	}
+	m.Parts, m.Plain = d.content(path+".content", c)
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		switch string(name) {
+		case "role", "content":
+		default:
+			m.Extra = append(m.Extra, d.Field(name, v))
+		}
+	})
+	// What stands among the messages must not be taken for the instructions
+	// before them.
+	if i == 0 && role == translate.RoleSystem && len(d.r.Messages) == 0 {
+		m.Extra = append(m.Extra, inPlace)
+	}
+	d.r.Messages = append(d.r.Messages, m)
+}
+
+// inPlace marks a system message that is the first of the messages. It has no
+// value, so it is written nowhere.
+var inPlace = translate.Field{Name: "(in place)"}
+
+func (d *requestDecoder) content(path string, v *fastjson.Value) ([]translate.Part, bool) {
+	if s, ok := tree.String(v); ok {
+		return []translate.Part{{Kind: translate.Text, Text: s}}, true
+	}
+	if v.Type() != fastjson.TypeArray {
+		d.fail(path, "must be a string or a list of blocks")
+		return nil, false
+	}
+	list, _ := v.Array()
+	parts := make([]translate.Part, 0, len(list))
+	for j, b := range list {
+		if d.err != nil {
+			return nil, false
+		}
+		at := fmt.Sprintf("%s.%d", path, j)
+		if b.Type() != fastjson.TypeObject {
+			d.fail(at, "must be an object")
+			return nil, false
+		}
+		parts = append(parts, d.block(at, b))
+	}
+	return parts, false
+}
+
+// block reads one content block. The members that the model has a place for are
+// named per type; all others are kept as they stood.
+func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
+	var p translate.Part
+	var known [3]string
+	switch kind := tree.Text(v, "type"); kind {
+	case "text":
+		p, known = translate.Part{Kind: translate.Text, Text: d.text(path+".text", v.Get("text"))}, [3]string{"text", "citations"}
+		if c := v.Get("citations"); !tree.IsNull(c) {
+			p.Citations = d.Raw(c)
+		}
+	case "image":
+		m := d.source(path, v)
+		if m == nil {
+			return d.server(v)
+		}
+		p, known = translate.Part{Kind: translate.Image, Media: m}, [3]string{"source"}
+	case "document":
+		m := d.source(path, v)
+		if m == nil {
+			return d.server(v)
+		}
+		m.Name = tree.Text(v, "title")
+		p, known = translate.Part{Kind: translate.File, Media: m}, [3]string{"source", "title"}
+	case "thinking":
+		p = translate.Part{Kind: translate.Reasoning, Text: tree.Text(v, "thinking"), Signature: tree.Text(v, "signature")}
+		known = [3]string{"thinking", "signature"}
+	case "redacted_thinking":
+		p, known = translate.Part{Kind: translate.Reasoning, Redacted: tree.Text(v, "data")}, [3]string{"data"}
+	case "tool_use":
+		c := &translate.Call{ID: d.text(path+".id", v.Get("id")), Name: d.text(path+".name", v.Get("name")), Arguments: "{}"}
+		if in := v.Get("input"); !tree.IsNull(in) {
+			c.Arguments = d.Raw(in)
+		}
+		p, known = translate.Part{Kind: translate.ToolCall, Call: c}, [3]string{"id", "name", "input"}
+	case "tool_result":
+		res := &translate.Result{CallID: d.text(path+".tool_use_id", v.Get("tool_use_id")), IsError: v.GetBool("is_error")}
+		if c := v.Get("content"); !tree.IsNull(c) {
+			res.Parts, res.Plain = d.content(path+".content", c)
+		}
+		p, known = translate.Part{Kind: translate.ToolResult, Result: res}, [3]string{"tool_use_id", "content", "is_error"}
+	case "":
+		d.fail(path+".type", "field required")
+		return p
+	default:
+		return d.server(v)
+	}
+	o, _ := v.Object()
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		switch n := string(name); {
+		case n == "type" || n == known[0] || n == known[1] || n == known[2]:
+		case n == "cache_control":
+			p.Cache = cacheMark(v)
+		case v.Type() == fastjson.TypeNull:
+		default:
+			p.Extra = append(p.Extra, d.Field(name, v))
+		}
+	})
+	return p
+}
+
+// server keeps a block that only this format knows.
+func (d *requestDecoder) server(v *fastjson.Value) translate.Part {
+	p := translate.Part{Kind: translate.Server, Raw: d.Raw(v), RawFormat: translate.Anthropic, Text: tree.Text(v, "type")}
+	p.Cache = cacheMark(v.Get("cache_control"))
+	return p
+}
+
+// source reads where an image or a document is. Nil is a form that only this
+// format knows.
+func (d *requestDecoder) source(path string, v *fastjson.Value) *translate.Media {
+	s := v.Get("source")
+	if tree.IsNull(s) {
+		d.fail(path+".source", "field required")
+		return &translate.Media{}
+	}
+	m := &translate.Media{Type: tree.Text(s, "media_type")}
+	switch tree.Text(s, "type") {
+	case "base64":
+		m.Data = tree.Text(s, "data")
+	case "url":
+		m.URL = tree.Text(s, "url")
+	case "file":
+		m.FileID = tree.Text(s, "file_id")
+	case "text":
+		m.Text = tree.Text(s, "data")
+	default:
+		return nil
+	}
+	return m
+}
+
+func (d *requestDecoder) tool(i int, v *fastjson.Value) {
+	path := fmt.Sprintf("tools.%d", i)
+	o := d.object(path, v)
+	t := translate.Tool{Kind: translate.FunctionTool, Name: tree.Text(v, "name")}
+	if kind := tree.Text(v, "type"); kind != "" && kind != "custom" || v.Get("input_schema") == nil {
+		t.Kind, t.Raw, t.RawFormat = translate.ServerTool, d.Raw(v), translate.Anthropic
+		t.Cache = cacheMark(v.Get("cache_control"))
+		d.r.Tools = append(d.r.Tools, t)
+		return
+	}
+	o.Visit(func(name []byte, v *fastjson.Value) {
+		switch string(name) {
+		case "name":
+		case "description":
+			t.Description, _ = tree.String(v)
+		case "input_schema":
+			t.Schema = d.Raw(v)
+		case "strict":
+			t.Strict, _ = tree.Bool(v)
+		case "cache_control":
+			t.Cache = cacheMark(v)
+		default:
+			if v.Type() != fastjson.TypeNull {
+				t.Extra = append(t.Extra, d.Field(name, v))
+			}
+		}
+	})
+	if t.Name == "" {
+		d.fail(path+".name", "field required")
+	}
+	d.r.Tools = append(d.r.Tools, t)
+}
+
+func (d *requestDecoder) toolChoice(v *fastjson.Value) {
+	c := &d.r.ToolChoice
+	switch tree.Text(v, "type") {
+	case "auto":
+		c.Mode = translate.ToolAuto
+	case "any":
+		c.Mode = translate.ToolRequired
+	case "none":
+		c.Mode = translate.ToolNone
+	case "tool":
+		c.Mode, c.Name = translate.ToolNamed, tree.Text(v, "name")
+	default:
+		d.fail("tool_choice.type", "must be auto, any, tool or none")
+	}
+	if off := v.Get("disable_parallel_tool_use"); off != nil {
+		if b, ok := tree.Bool(off); ok {
+			*b = !*b
+			d.r.ParallelTools = b
+		}
+	}
+}

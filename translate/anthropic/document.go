@@ -1,0 +1,146 @@
+package anthropic
+
+import (
+	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/rawjson"
+)
+
+// documentEncoder collects an answer and writes it as one message at the end.
+type documentEncoder struct {
+	o      translate.EncodeOptions
+	all    translate.Collector
+	b      []byte
+	losses translate.Losses
+	over   bool
+}
+
+// Bytes implements [translate.Encoder].
+func (w *documentEncoder) Bytes() []byte { return w.b }
+
+// Reset implements [translate.Encoder].
+func (w *documentEncoder) Reset() { w.b = w.b[:0] }
+
+// Losses implements [translate.Encoder].
+func (w *documentEncoder) Losses() translate.Losses { return w.losses }
+
+// Fail implements [translate.Encoder].
+func (w *documentEncoder) Fail(e *translate.Error) {
+	if !w.over {
+		w.over = true
+		w.b = Codec{}.AppendError(w.b, e)
+	}
+}
+
+// Event implements [translate.Sink].
+func (w *documentEncoder) Event(e *translate.Event) error {
+	if w.over {
+		return nil
+	}
+	if e.Kind == translate.Failure {
+		w.Fail(e.Err)
+		return nil
+	}
+	if err := w.all.Event(e); err != nil {
+		return err
+	}
+	if e.Kind == translate.AnswerEnd {
+		w.over = true
+		w.write(&w.all.Answer)
+	}
+	return nil
+}
+
+func (w *documentEncoder) write(a *translate.Answer) {
+	var c translate.Choice
+	if len(a.Choices) > 0 {
+		c = a.Choices[0]
+	}
+	if len(a.Choices) > 1 {
+		w.losses.Drop("choices", "a message is one answer")
+	}
+	if len(c.LogProbs) > 0 {
+		w.losses.Drop("logprobs", "a message tells no probabilities")
+	}
+	w.b = appendMessageHead(w.b, a.ID, a.Model, &w.o)
+	w.b = append(w.b, `"content":[`...)
+	calls, refused := false, false
+	for i := range c.Blocks {
+		b := &c.Blocks[i]
+		w.block(b, i)
+		calls = calls || b.Part == translate.ToolCall
+		refused = refused || b.Part == translate.Refusal
+	}
+	w.b = append(w.b, `],"stop_reason":`...)
+	w.b = appendStop(w.b, c.Stop, c.StopSequence, calls, refused)
+	w.b = append(w.b, `,"usage":`...)
+	w.b = append(appendUsage(w.b, &a.Usage), '}')
+}
+
+func (w *documentEncoder) block(b *translate.Block, n int) {
+	switch b.Part {
+	case translate.Image, translate.Audio:
+		w.losses.Drop("content", "a message of an assistant holds no media")
+		return
+	case translate.Server:
+		if b.RawFormat != translate.Anthropic {
+			w.losses.Drop("content", "a block that only its own format knows")
+			return
+		}
+		w.b = append(rawjson.AppendComma(w.b), b.Raw...)
+		return
+	}
+	w.b = append(rawjson.AppendComma(w.b), '{')
+	switch b.Part {
+	case translate.Reasoning:
+		if b.Redacted {
+			w.b = rawjson.AppendMember(w.b, "type", "redacted_thinking")
+			w.b = rawjson.AppendMember(w.b, "data", b.Text)
+			break
+		}
+		w.b = rawjson.AppendMember(w.b, "type", "thinking")
+		w.b = rawjson.AppendMember(w.b, "thinking", b.Text)
+		w.b = rawjson.AppendMember(w.b, "signature", b.Signature)
+	case translate.ToolCall:
+		w.b = rawjson.AppendMember(w.b, "type", "tool_use")
+		w.b = appendCallID(rawjson.AppendName(w.b, "id"), b.ID, w.o.ID, n)
+		w.b = rawjson.AppendMember(w.b, "name", b.Name)
+		var ok bool
+		if w.b, ok = appendInput(rawjson.AppendName(w.b, "input"), string(b.Text), b.Custom); !ok {
+			w.losses.Approximate("content", "arguments that are not a JSON object were wrapped in one")
+		}
+	default:
+		w.b = rawjson.AppendMember(w.b, "type", "text")
+		w.b = rawjson.AppendMember(w.b, "text", b.Text)
+		w.citations(b)
+	}
+	w.b = append(w.b, '}')
+}
+
+func (w *documentEncoder) citations(b *translate.Block) {
+	begun := false
+	for _, c := range b.Citations {
+		// Those of other formats have another shape, told by its type.
+		if !isOwnCitation(c) {
+			w.losses.Drop("citations", "citations of another format")
+			continue
+		}
+		if !begun {
+			w.b, begun = append(rawjson.AppendName(w.b, "citations"), '['), true
+		}
+		w.b = append(rawjson.AppendComma(w.b), c...)
+	}
+	if begun {
+		w.b = append(w.b, ']')
+	}
+}
+
+// isOwnCitation says that a citation names its text, as all kinds of this format
+// do: https://platform.claude.com/docs/en/build-with-claude/citations.
+func isOwnCitation(raw string) bool {
+	own := false
+	rawjson.Object([]byte(raw), func(name []byte, _, _ int) error {
+		own = own || string(name) == "cited_text"
+		return nil
+	})
+	return own
+}

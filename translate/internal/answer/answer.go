@@ -1,0 +1,71 @@
+// Package answer has what the decoders and encoders of answers share: the
+// collecting of a body that is one document, the errors of answers that break
+// their format, and the end of a tool call's arguments.
+package answer
+
+import (
+	"github.com/nine-router/nine-router/translate"
+)
+
+// Broken is the error for an answer that breaks its format.
+func Broken(how string) *translate.Error {
+	return &translate.Error{Kind: translate.ServerError, Code: "upstream_broken", Message: "The provider's answer " + how + "."}
+}
+
+// A Document collects a body that is one JSON document, within a bound.
+type Document struct {
+	Max  int
+	body []byte
+}
+
+// Write adds to the body.
+func (d *Document) Write(p []byte) error {
+	if len(d.body)+len(p) > d.Max {
+		return Broken("is longer than the gateway takes")
+	}
+	d.body = append(d.body, p...)
+	return nil
+}
+
+// Bytes returns the body so far.
+func (d *Document) Bytes() []byte { return d.body }
+
+// Bound returns n, or the default if n is not positive.
+func Bound(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// A Balance follows JSON text piece by piece and tells when one value is
+// complete. It sees only brackets and strings, which is enough for arguments:
+// they are objects.
+type Balance struct {
+	depth       int
+	begun       bool
+	str, escape bool
+}
+
+// Add takes the next piece of the text.
+func (b *Balance) Add(text string) {
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case b.escape:
+			b.escape = false
+		case b.str:
+			b.escape, b.str = c == '\\', c != '"'
+		case c == '"':
+			b.str = true
+		case c == '{' || c == '[':
+			b.depth++
+			b.begun = true
+		case c == '}' || c == ']':
+			b.depth--
+		}
+	}
+}
+
+// Complete says that a whole value has come.
+func (b *Balance) Complete() bool { return b.begun && b.depth <= 0 }

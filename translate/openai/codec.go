@@ -1,0 +1,15 @@
+// Package openai is the wire format of OpenAI's Chat Completions
+// (https://platform.openai.com/docs/api-reference/chat), with the dialects that
+// other providers have made of it: reasoning in three places, usage in two, tool
+// calls without ids, streams without an end mark.
+package openai
+
+import "github.com/nine-router/nine-router/translate"
+
+// Codec implements [translate.Codec].
+type Codec struct{}
+
+// Format implements [translate.Codec].
+func (Codec) Format() translate.Format { return translate.OpenAI }
+
+var _ translate.Codec = Codec{}

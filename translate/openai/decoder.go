@@ -1,0 +1,602 @@
+package openai
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/tree"
+	"github.com/nine-router/nine-router/translate/rawjson"
+	"github.com/nine-router/nine-router/translate/sse"
+)
+
+// NewDecoder implements [translate.Codec].
+func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
+	d := &decoder{sink: sink, o: o}
+	d.doc.Max = answer.Bound(o.MaxBody, translate.DefaultMaxBody)
+	d.reader.Max = answer.Bound(o.MaxEvent, translate.DefaultMaxEvent)
+	d.reader.Emit = d.event
+	return d
+}
+
+type decoder struct {
+	sink   translate.Sink
+	o      translate.DecodeOptions
+	reader sse.Reader
+	doc    answer.Document
+	parser fastjson.Parser
+	raw    []byte // scratch for JSON that is handed on
+
+	ev      translate.Event
+	usage   translate.Usage
+	choices []*choice
+	started bool
+	content bool // there was content, so that a listener need not see more of it
+	over    bool // AnswerEnd or Failure is out
+}
+
+// A choice is the state of one alternative. Open blocks are numbers, -1 is none.
+type choice struct {
+	next     int // number of the next block
+	text     int
+	thoughts int
+	refusal  int
+	calls    []openCall
+	finish   translate.StopReason
+	native   string
+	finished bool
+	any      bool // something was in it
+}
+
+type openCall struct {
+	index   int // the provider's number
+	block   int
+	id      string
+	open    bool
+	balance answer.Balance
+}
+
+// Write implements [translate.Decoder].
+func (d *decoder) Write(p []byte) (int, error) {
+	var err error
+	if d.o.Stream {
+		_, err = d.reader.Write(p)
+		if errors.Is(err, sse.ErrTooLong) {
+			err = answer.Broken("has an event longer than the gateway takes")
+		}
+	} else {
+		err = d.doc.Write(p)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close implements [translate.Decoder].
+func (d *decoder) Close() error {
+	if !d.o.Stream {
+		if err := d.document(); err != nil {
+			return err
+		}
+	} else if err := d.reader.Close(); err != nil {
+		return err
+	}
+	if d.over {
+		return nil
+	}
+	// Some providers leave out the end mark. What they may not leave out is how
+	// the answer ended.
+	for _, c := range d.choices {
+		if !c.finished {
+			return answer.Broken("ended before it was finished")
+		}
+	}
+	if len(d.choices) == 0 {
+		return answer.Broken("ended before it began")
+	}
+	return d.end()
+}
+
+func (d *decoder) emit() error { return d.sink.Event(&d.ev) }
+
+// event takes the data of one event of a stream.
+func (d *decoder) event(_, data []byte) error {
+	if d.over {
+		return nil
+	}
+	data = bytes.TrimSpace(data)
+	if string(data) == "[DONE]" {
+		for _, c := range d.choices {
+			if !c.finished && !c.any {
+				return answer.Broken("ended before it was finished")
+			}
+		}
+		if !d.started {
+			return answer.Broken("ended before it began")
+		}
+		return d.end()
+	}
+	if d.o.Listen && d.content && !matters(data) {
+		return nil
+	}
+	v, err := d.parser.ParseBytes(data)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return answer.Broken("has an event that is not JSON")
+	}
+	return d.chunk(v, "delta")
+}
+
+var (
+	usageName  = []byte(`"usage":`)
+	finishName = []byte(`"finish_reason":`)
+	errorName  = []byte(`"error"`)
+)
+
+// matters says that a chunk may have more than a delta in it. A name within a
+// text has a backslash before its quote, so it is not taken for a member.
+func matters(data []byte) bool {
+	return valued(data, usageName, '{') || valued(data, finishName, '"') || bytes.Contains(data, errorName)
+}
+
+// valued says that a member with that name has a value that begins with first.
+func valued(data, name []byte, first byte) bool {
+	for {
+		i := bytes.Index(data, name)
+		if i < 0 {
+			return false
+		}
+		data = bytes.TrimLeft(data[i+len(name):], " ")
+		if len(data) > 0 && data[0] == first {
+			return true
+		}
+	}
+}
+
+// document takes a whole answer, which has the form of a chunk with messages for
+// deltas.
+func (d *decoder) document() error {
+	v, err := d.parser.ParseBytes(d.doc.Bytes())
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return answer.Broken("is not JSON")
+	}
+	if v.Get("choices") == nil && v.Get("error") == nil {
+		return answer.Broken("is not a chat completion")
+	}
+	return d.chunk(v, "message")
+}
+
+// chunk takes one chunk. delta is the member of a choice that has its content.
+func (d *decoder) chunk(v *fastjson.Value, delta string) error {
+	if e := v.Get("error"); !tree.IsNull(e) && len(v.GetArray("choices")) == 0 {
+		return d.fail(v)
+	}
+	if err := d.start(v); err != nil {
+		return err
+	}
+	for _, c := range v.GetArray("choices") {
+		if err := d.choice(c, delta); err != nil {
+			return err
+		}
+	}
+	if d.over {
+		return nil
+	}
+	return d.takeUsage(v)
+}
+
+func (d *decoder) fail(v *fastjson.Value) error {
+	e := &translate.Error{Kind: translate.ServerError}
+	readError(v, e)
+	if n, ok := tree.Int(v, "error", "code"); ok && n >= 400 && n < 600 {
+		e.Status, e.Kind = int(n), translate.KindOfStatus(int(n))
+	}
+	if e.Message == "" {
+		e.Message = "The provider failed without an explanation."
+	}
+	d.over = true
+	d.ev = translate.Event{Kind: translate.Failure, Err: e}
+	return d.emit()
+}
+
+func (d *decoder) start(v *fastjson.Value) error {
+	if d.started {
+		return nil
+	}
+	d.started = true
+	created, _ := tree.Int(v, "created")
+	d.ev = translate.Event{Kind: translate.AnswerStart, ID: tree.Text(v, "id"), Name: tree.Text(v, "model"), Created: created}
+	return d.emit()
+}
+
+// maxChoices bounds what a provider can make the gateway remember.
+const maxChoices = 128
+
+func (d *decoder) choice(v *fastjson.Value, delta string) error {
+	n, _ := tree.Int(v, "index")
+	if n < 0 || n >= maxChoices {
+		return answer.Broken("has a choice with an impossible number")
+	}
+	for len(d.choices) <= int(n) {
+		d.choices = append(d.choices, &choice{text: -1, thoughts: -1, refusal: -1})
+	}
+	c := d.choices[n]
+	d.ev = translate.Event{Choice: int(n)}
+	if m := v.Get(delta); !tree.IsNull(m) {
+		if m.Type() != fastjson.TypeObject {
+			return answer.Broken("has a choice of a wrong type")
+		}
+		if err := d.delta(c, m); err != nil {
+			return err
+		}
+	}
+	if l := v.Get("logprobs"); !tree.IsNull(l) {
+		d.raw = rawjson.AppendValue(d.raw[:0], l)
+		d.ev.Kind, d.ev.Block, d.ev.Part = translate.LogProbs, c.text, translate.Text
+		d.ev.Raw, d.ev.RawFormat = tree.View(d.raw), translate.OpenAI
+		if err := d.emit(); err != nil {
+			return err
+		}
+		d.ev = translate.Event{Choice: int(n)}
+	}
+	reason, ok := tree.String(v.Get("finish_reason"))
+	if !ok || reason == "" {
+		return nil
+	}
+	if reason == "error" {
+		return d.fail(v)
+	}
+	c.finished, c.finish = true, stopReason(reason)
+	c.native = string(append([]byte(nil), reason...))
+	return nil
+}
+
+func stopReason(s string) translate.StopReason {
+	switch s {
+	case "stop", "eos", "end_turn":
+		return translate.StopEnd
+	case "length", "max_tokens", "model_length":
+		return translate.StopLength
+	case "tool_calls", "function_call", "tool_use":
+		return translate.StopTools
+	case "content_filter", "safety":
+		return translate.StopFiltered
+	case "refusal":
+		return translate.StopRefused
+	}
+	return translate.StopUnknown
+}
+
+func (d *decoder) delta(c *choice, v *fastjson.Value) error {
+	if err := d.reasoning(c, v); err != nil {
+		return err
+	}
+	switch content := v.Get("content"); {
+	case tree.IsNull(content):
+	case content.Type() == fastjson.TypeString:
+		s, _ := tree.String(content)
+		if err := d.piece(c, translate.Text, s); err != nil {
+			return err
+		}
+	case content.Type() == fastjson.TypeArray: // Mistral
+		for _, p := range content.GetArray() {
+			part, text := translate.Text, tree.Text(p, "text")
+			if tree.Text(p, "type") == "thinking" {
+				part, text = translate.Reasoning, thinkingText(p.Get("thinking"))
+			}
+			if err := d.piece(c, part, text); err != nil {
+				return err
+			}
+		}
+	default:
+		return answer.Broken("has content of a wrong type")
+	}
+	if err := d.piece(c, translate.Refusal, tree.Text(v, "refusal")); err != nil {
+		return err
+	}
+	for _, a := range v.GetArray("annotations") {
+		if err := d.opaque(c, translate.Citation, a); err != nil {
+			return err
+		}
+	}
+	for _, i := range v.GetArray("images") { // OpenRouter
+		if err := d.media(c, translate.Image, i); err != nil {
+			return err
+		}
+	}
+	if a := v.Get("audio"); !tree.IsNull(a) && !d.o.Stream {
+		if err := d.media(c, translate.Audio, a); err != nil {
+			return err
+		}
+	}
+	for i, t := range v.GetArray("tool_calls") {
+		if err := d.call(c, i, t); err != nil {
+			return err
+		}
+	}
+	if f := v.Get("function_call"); !tree.IsNull(f) {
+		return d.function(c, 0, "", f, "arguments", false)
+	}
+	return nil
+}
+
+// reasoning takes the reasoning of a delta from wherever the dialect has it.
+func (d *decoder) reasoning(c *choice, v *fastjson.Value) error {
+	details := v.GetArray("reasoning_details")
+	plain := ""
+	for _, name := range [...]string{"reasoning_content", "reasoning"} {
+		if s := tree.Text(v, name); s != "" {
+			plain = s
+			break
+		}
+	}
+	for _, e := range details {
+		text := tree.Text(e, "text")
+		if text == "" {
+			text = tree.Text(e, "summary")
+		}
+		if plain == "" {
+			if err := d.piece(c, translate.Reasoning, text); err != nil {
+				return err
+			}
+		}
+	}
+	if err := d.piece(c, translate.Reasoning, plain); err != nil {
+		return err
+	}
+	for _, e := range details {
+		for _, name := range [...]string{"signature", "data"} {
+			if err := d.signature(c, tree.Text(e, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) signature(c *choice, s string) error {
+	if s == "" {
+		return nil
+	}
+	if c.thoughts < 0 {
+		if err := d.open(c, translate.Reasoning, &c.thoughts); err != nil {
+			return err
+		}
+	}
+	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.Signature, translate.Reasoning, c.thoughts, s
+	d.content = true
+	return d.emit()
+}
+
+// piece takes a piece of text of the kind.
+func (d *decoder) piece(c *choice, part translate.PartKind, s string) error {
+	if s == "" {
+		return nil
+	}
+	block := &c.text
+	switch part {
+	case translate.Reasoning:
+		block = &c.thoughts
+	case translate.Refusal:
+		block = &c.refusal
+	}
+	if *block < 0 {
+		if err := d.open(c, part, block); err != nil {
+			return err
+		}
+	}
+	d.content = true
+	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.Delta, part, *block, s
+	err := d.emit()
+	d.ev.Text = ""
+	return err
+}
+
+// open starts a block, after those of other kinds are closed.
+func (d *decoder) open(c *choice, part translate.PartKind, block *int) error {
+	if err := d.closeOthers(c); err != nil {
+		return err
+	}
+	*block = c.next
+	c.next++
+	c.any = true
+	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.BlockStart, part, *block, ""
+	return d.emit()
+}
+
+// closeOthers stops what is open, but for calls whose arguments are not complete:
+// some providers stream several at once.
+func (d *decoder) closeOthers(c *choice) error {
+	for _, b := range [...]struct {
+		block *int
+		part  translate.PartKind
+	}{{&c.thoughts, translate.Reasoning}, {&c.text, translate.Text}, {&c.refusal, translate.Refusal}} {
+		if *b.block >= 0 {
+			if err := d.stop(*b.block, b.part); err != nil {
+				return err
+			}
+			*b.block = -1
+		}
+	}
+	for i := range c.calls {
+		if t := &c.calls[i]; t.open && t.balance.Complete() {
+			t.open = false
+			if err := d.stop(t.block, translate.ToolCall); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) stop(block int, part translate.PartKind) error {
+	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.BlockStop, part, block, ""
+	return d.emit()
+}
+
+// opaque hands on what only this format knows, at the last text block.
+func (d *decoder) opaque(c *choice, kind translate.EventKind, v *fastjson.Value) error {
+	if c.text < 0 {
+		if err := d.open(c, translate.Text, &c.text); err != nil {
+			return err
+		}
+	}
+	d.raw = rawjson.AppendValue(d.raw[:0], v)
+	d.ev.Kind, d.ev.Block, d.ev.Part = kind, c.text, translate.Text
+	d.ev.Raw, d.ev.RawFormat = tree.View(d.raw), translate.OpenAI
+	err := d.emit()
+	d.ev.Raw = ""
+	return err
+}
+
+func (d *decoder) media(c *choice, part translate.PartKind, v *fastjson.Value) error {
+	d.raw = rawjson.AppendValue(d.raw[:0], v)
+	var block int
+	if err := d.closeOthers(c); err != nil {
+		return err
+	}
+	block = c.next
+	c.next++
+	c.any, d.content = true, true
+	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.ID = translate.BlockStart, part, block, tree.Text(v, "id")
+	d.ev.Raw, d.ev.RawFormat = tree.View(d.raw), translate.OpenAI
+	if err := d.emit(); err != nil {
+		return err
+	}
+	d.ev.ID, d.ev.Raw = "", ""
+	return d.stop(block, part)
+}
+
+func (d *decoder) call(c *choice, position int, v *fastjson.Value) error {
+	index := position
+	if n, ok := tree.Int(v, "index"); ok {
+		index = int(n)
+	}
+	id := tree.Text(v, "id")
+	if f := v.Get("custom"); !tree.IsNull(f) {
+		return d.function(c, index, id, f, "input", true)
+	}
+	f := v.Get("function")
+	if tree.IsNull(f) {
+		if id == "" {
+			return nil
+		}
+		return answer.Broken("has a tool call without a function")
+	}
+	return d.function(c, index, id, f, "arguments", false)
+}
+
+// maxCalls bounds what a provider can make the gateway remember.
+const maxCalls = 1024
+
+// function takes a piece of a call. An index that comes with another id than
+// before is another call.
+func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, member string, custom bool) error {
+	var t *openCall
+	for i := len(c.calls) - 1; i >= 0; i-- {
+		if c.calls[i].index == index {
+			t = &c.calls[i]
+			break
+		}
+	}
+	name := tree.Text(v, "name")
+	if t == nil || id != "" && t.id != id && (t.id != "" || t.balance.Complete()) || id == "" && name != "" && !d.o.Stream {
+		if len(c.calls) >= maxCalls {
+			return answer.Broken("has too many tool calls")
+		}
+		if err := d.closeOthers(c); err != nil {
+			return err
+		}
+		c.calls = append(c.calls, openCall{index: index, block: c.next, id: string(append([]byte(nil), id...)), open: true})
+		t = &c.calls[len(c.calls)-1]
+		c.next++
+		c.any, d.content = true, true
+		d.ev.Kind, d.ev.Part, d.ev.Block = translate.BlockStart, translate.ToolCall, t.block
+		d.ev.ID, d.ev.Name, d.ev.Text, d.ev.Custom = id, name, "", custom
+		if err := d.emit(); err != nil {
+			return err
+		}
+		d.ev.ID, d.ev.Name, d.ev.Custom = "", "", false
+	}
+	s := tree.Text(v, member)
+	if a := v.Get(member); a != nil && a.Type() == fastjson.TypeObject {
+		d.raw = rawjson.AppendValue(d.raw[:0], a)
+		s = tree.View(d.raw)
+	}
+	if s == "" || !t.open {
+		return nil
+	}
+	if !custom {
+		t.balance.Add(s)
+	}
+	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.Delta, translate.ToolCall, t.block, s
+	err := d.emit()
+	d.ev.Text = ""
+	return err
+}
+
+// takeUsage reads the usage from where the dialect has it.
+func (d *decoder) takeUsage(v *fastjson.Value) error {
+	u := v.Get("usage")
+	if tree.IsNull(u) {
+		u = v.Get("x_groq", "usage")
+	}
+	if tree.IsNull(u) || u.Type() != fastjson.TypeObject {
+		return nil
+	}
+	n := &d.usage
+	take := func(to *int64, path ...string) bool {
+		v, ok := tree.Int(u, path...)
+		if ok && v >= 0 {
+			*to = v
+		}
+		return ok
+	}
+	n.HasInput = take(&n.Input, "prompt_tokens") || n.HasInput
+	n.HasOutput = take(&n.Output, "completion_tokens") || n.HasOutput
+	if !take(&n.CacheRead, "prompt_tokens_details", "cached_tokens") {
+		take(&n.CacheRead, "prompt_cache_hit_tokens") // DeepSeek
+	}
+	take(&n.CacheWrite, "prompt_tokens_details", "cache_write_tokens")
+	take(&n.InputAudio, "prompt_tokens_details", "audio_tokens")
+	take(&n.OutputAudio, "completion_tokens_details", "audio_tokens")
+	take(&n.Reasoning, "completion_tokens_details", "reasoning_tokens")
+	// xAI counts reasoning beside the completion; the total tells.
+	if total, ok := tree.Int(u, "total_tokens"); ok && n.Reasoning > 0 && total == n.Input+n.Output+n.Reasoning {
+		n.Output += n.Reasoning
+	}
+	d.ev = translate.Event{Kind: translate.UsageUpdate, Usage: n}
+	return d.emit()
+}
+
+// end closes what is open and tells how each choice ended.
+func (d *decoder) end() error {
+	d.over = true
+	for i, c := range d.choices {
+		d.ev = translate.Event{Choice: i}
+		if err := d.closeOthers(c); err != nil {
+			return err
+		}
+		for j := range c.calls {
+			if t := &c.calls[j]; t.open {
+				t.open = false
+				if err := d.stop(t.block, translate.ToolCall); err != nil {
+					return err
+				}
+			}
+		}
+		stop := c.finish
+		if !c.finished {
+			stop = translate.StopUnknown
+		}
+		d.ev = translate.Event{Kind: translate.Finish, Choice: i, Stop: stop, Native: c.native}
+		if err := d.emit(); err != nil {
+			return err
+		}
+	}
+	d.ev = translate.Event{Kind: translate.AnswerEnd}
+	return d.emit()
+}
