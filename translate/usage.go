@@ -12,6 +12,10 @@ type Usage struct {
 	Output       int64 // all output tokens
 	Reasoning    int64 // of Output: reasoning
 
+	// Apart says that the provider counts reasoning beside Output, not in it,
+	// and that Output is left as it states it. Billed has both.
+	Apart bool
+
 	InputAudio, OutputAudio int64 // of Input and Output: audio
 
 	// HasInput and HasOutput say that the provider stated the number, so that a
@@ -19,5 +23,13 @@ type Usage struct {
 	HasInput, HasOutput bool
 }
 
-// Total is Input plus Output.
-func (u *Usage) Total() int64 { return u.Input + u.Output }
+// Billed is every output token there was, reasoning included.
+func (u *Usage) Billed() int64 {
+	if u.Apart {
+		return u.Output + u.Reasoning
+	}
+	return u.Output
+}
+
+// Total is every token there was.
+func (u *Usage) Total() int64 { return u.Input + u.Billed() }

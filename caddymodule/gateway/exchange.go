@@ -65,10 +65,10 @@ func (x *exchange) run(snap *snapshot) *failure {
 // next.
 func (x *exchange) try(list []candidate) *failure {
 	var best *failure
-	spent := make(map[string]bool, 2) // providers and connections that failed as a whole
+	var spent map[string]bool // connections that failed as a whole
 	for i := range list {
 		c := &list[i]
-		if spent[c.provider.Name] || spent[c.provider.Name+"/"+c.connection.ID] {
+		if spent[c.connection.ID] {
 			continue
 		}
 		x.rec.Attempts++
@@ -91,10 +91,12 @@ func (x *exchange) try(list []candidate) *failure {
 				return f
 			}
 		case ScopeConnection:
-			spent[c.provider.Name+"/"+c.connection.ID] = true
-		case ScopeProvider:
-			// A second account reaches the same servers, but a failure of one
-			// request is no proof that they are down.
+			if !f.fault.ThisModel && !c.provider.Rehearsal {
+				if spent == nil {
+					spent = make(map[string]bool)
+				}
+				spent[c.connection.ID] = true
+			}
 		}
 	}
 	return best

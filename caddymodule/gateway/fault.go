@@ -34,6 +34,9 @@ type fault struct {
 	// Elsewhere says that a request-scoped failure may not be one at another
 	// target: a longer context window, a supported feature, another policy.
 	Elsewhere bool
+	// ThisModel says that the connection may still be good for other models, as
+	// it is when a limit of rate is reached: those are counted for each model.
+	ThisModel bool
 }
 
 // rules classify what a provider answered. The first that fits holds. A rule
@@ -60,7 +63,7 @@ var rules = []struct {
 	{[]int{408, 504, 524}, nil, fault{Scope: ScopeProvider, Reason: "timeout"}},
 	{[]int{413}, nil, fault{Scope: ScopeRequest, Reason: "too_large", Elsewhere: true}},
 	{[]int{429}, []string{"overloaded"}, fault{Scope: ScopeProvider, Reason: "overloaded"}},
-	{[]int{429}, nil, fault{Scope: ScopeConnection, Reason: "rate_limited"}},
+	{[]int{429}, nil, fault{Scope: ScopeConnection, Reason: "rate_limited", ThisModel: true}},
 	{[]int{503, 529}, nil, fault{Scope: ScopeProvider, Reason: "overloaded"}},
 }
 

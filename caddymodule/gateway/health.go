@@ -61,14 +61,17 @@ func subjects(c *candidate) [3]subject {
 
 // fail takes note of a failed attempt. jitter is in [0, 1).
 func (h *Health) fail(c *candidate, f fault, now time.Time, jitter float64) {
+	if c.provider.Rehearsal {
+		return
+	}
 	all := subjects(c)
 	var s subject
-	switch f.Scope {
-	case ScopeProvider:
+	switch {
+	case f.Scope == ScopeProvider:
 		s = all[0]
-	case ScopeConnection:
+	case f.Scope == ScopeConnection && !f.ThisModel:
 		s = all[1]
-	case ScopeModel:
+	case f.Scope == ScopeConnection, f.Scope == ScopeModel:
 		s = all[2]
 	default:
 		return

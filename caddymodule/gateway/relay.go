@@ -262,7 +262,7 @@ func (a *answer) meter() {
 	rec, u := &a.x.rec, &a.seen.usage
 	rec.UsageReported = a.seen.reported
 	rec.Input, rec.CacheRead, rec.CacheWrite = u.Input, u.CacheRead, u.CacheWrite
-	rec.Output, rec.Reasoning = u.Output, u.Reasoning
+	rec.Output, rec.Reasoning = u.Billed(), u.Reasoning
 	if a.encoder != nil {
 		rec.Losses += len(a.encoder.Losses())
 	}

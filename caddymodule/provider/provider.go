@@ -33,6 +33,10 @@ type Provider struct {
 	// KeysURL is where people make an API key.
 	KeysURL string `json:"keys_url,omitempty"`
 
+	// Rehearsal says that its failures are made to order, as the demo's are:
+	// nobody is set aside for them.
+	Rehearsal bool `json:"-"`
+
 	// Transport carries its requests, where it is not the network that does:
 	// the demo provider answers within the process. Nil is the gateway's.
 	Transport http.RoundTripper `json:"-"`

@@ -288,13 +288,13 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 	case "redacted_thinking":
 		p, known = translate.Part{Kind: translate.Reasoning, Redacted: tree.Text(v, "data")}, [3]string{"data"}
 	case "tool_use":
-		c := &translate.Call{ID: d.text(path+".id", v.Get("id")), Name: d.text(path+".name", v.Get("name")), Arguments: "{}"}
+		c := &translate.Call{ID: plainOf(d.text(path+".id", v.Get("id"))), Name: d.text(path+".name", v.Get("name")), Arguments: "{}"}
 		if in := v.Get("input"); !tree.IsNull(in) {
 			c.Arguments = d.Raw(in)
 		}
 		p, known = translate.Part{Kind: translate.ToolCall, Call: c}, [3]string{"id", "name", "input"}
 	case "tool_result":
-		res := &translate.Result{CallID: d.text(path+".tool_use_id", v.Get("tool_use_id")), IsError: v.GetBool("is_error")}
+		res := &translate.Result{CallID: plainOf(d.text(path+".tool_use_id", v.Get("tool_use_id"))), IsError: v.GetBool("is_error")}
 		if c := v.Get("content"); !tree.IsNull(c) {
 			res.Parts, res.Plain = d.content(path+".content", c)
 		}

@@ -266,7 +266,7 @@ func (d *decoder) blockStart(i int, v *fastjson.Value) error {
 		d.ev.Redacted, d.ev.Text = true, tree.Text(v, "data")
 	case "tool_use":
 		b.part = translate.ToolCall
-		d.ev.ID, d.ev.Name = tree.Text(v, "id"), tree.Text(v, "name")
+		d.ev.ID, d.ev.Name = plainOf(tree.Text(v, "id")), tree.Text(v, "name")
 		// The input comes in pieces, but for servers that send it at once. An
 		// empty one at the start of a stream only says that it is an object.
 		if in := v.Get("input"); in != nil && (!d.o.Stream || in.Type() == fastjson.TypeObject && in.GetObject().Len() > 0) {

@@ -1,6 +1,10 @@
 package anthropic
 
-import "github.com/nine-router/nine-router/translate/rawjson"
+import (
+	"strings"
+
+	"github.com/nine-router/nine-router/translate/rawjson"
+)
 
 // Ids of calls may have letters, digits, dashes and underscores here, see
 // tool_use.id in https://platform.claude.com/docs/en/api/messages. Every
@@ -44,4 +48,29 @@ func appendID(b []byte, id string) []byte {
 		}
 	}
 	return append(b, '"')
+}
+
+// plainOf returns the id that appendID rewrote, or the id itself if it did not.
+func plainOf(id string) string {
+	rest, ok := strings.CutPrefix(id, idPrefix)
+	if !ok {
+		return id
+	}
+	b := make([]byte, 0, len(rest))
+	for i := 0; i < len(rest); i++ {
+		if rest[i] != '-' {
+			b = append(b, rest[i])
+			continue
+		}
+		if i+2 >= len(rest) {
+			return id
+		}
+		high, low := strings.IndexByte(hexDigits, rest[i+1]), strings.IndexByte(hexDigits, rest[i+2])
+		if high < 0 || low < 0 {
+			return id
+		}
+		b = append(b, byte(high<<4|low))
+		i += 2
+	}
+	return string(b)
 }

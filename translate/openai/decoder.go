@@ -91,7 +91,7 @@ func (d *decoder) Close() error {
 	// Some providers leave out the end mark. What they may not leave out is how
 	// the answer ended.
 	for _, c := range d.choices {
-		if !c.finished {
+		if !c.finished && d.o.Stream {
 			return answer.Broken("ended before it was finished")
 		}
 	}
@@ -307,7 +307,7 @@ func (d *decoder) delta(c *choice, v *fastjson.Value) error {
 			return err
 		}
 	}
-	if a := v.Get("audio"); !tree.IsNull(a) && !d.o.Stream {
+	if a := v.Get("audio"); !tree.IsNull(a) && !d.o.Stream && tree.Text(a, "data") != "" {
 		if err := d.media(c, translate.Audio, a); err != nil {
 			return err
 		}
@@ -317,7 +317,7 @@ func (d *decoder) delta(c *choice, v *fastjson.Value) error {
 			return err
 		}
 	}
-	if f := v.Get("function_call"); !tree.IsNull(f) {
+	if f := v.Get("function_call"); !tree.IsNull(f) && tree.Text(f, "name")+tree.Text(f, "arguments") != "" {
 		return d.function(c, 0, "", f, "arguments", false)
 	}
 	return nil
@@ -476,7 +476,7 @@ func (d *decoder) call(c *choice, position int, v *fastjson.Value) error {
 		index = int(n)
 	}
 	id := tree.Text(v, "id")
-	if f := v.Get("custom"); !tree.IsNull(f) {
+	if f := v.Get("custom"); !tree.IsNull(f) && tree.Text(f, "name")+tree.Text(f, "input") != "" {
 		return d.function(c, index, id, f, "input", true)
 	}
 	f := v.Get("function")
@@ -565,8 +565,8 @@ func (d *decoder) takeUsage(v *fastjson.Value) error {
 	take(&n.OutputAudio, "completion_tokens_details", "audio_tokens")
 	take(&n.Reasoning, "completion_tokens_details", "reasoning_tokens")
 	// xAI counts reasoning beside the completion; the total tells.
-	if total, ok := tree.Int(u, "total_tokens"); ok && n.Reasoning > 0 && total == n.Input+n.Output+n.Reasoning {
-		n.Output += n.Reasoning
+	if total, ok := tree.Int(u, "total_tokens"); ok {
+		n.Apart = n.Reasoning > 0 && total == n.Input+n.Output+n.Reasoning
 	}
 	d.ev = translate.Event{Kind: translate.UsageUpdate, Usage: n}
 	return d.emit()

@@ -48,7 +48,7 @@ func Models() []string {
 // Provider returns the entry for the catalogue.
 func Provider() *provider.Provider {
 	return &provider.Provider{
-		Name: Name, Title: "Demo: answers without an account", Keyless: true, Models: Models(),
+		Name: Name, Title: "Demo: answers without an account", Keyless: true, Rehearsal: true, Models: Models(),
 		Endpoints: []provider.Endpoint{
 			{Format: translate.OpenAI, BaseURL: baseURL},
 			{Format: translate.Anthropic, BaseURL: baseURL},
@@ -153,7 +153,7 @@ type plan struct {
 	output    int // tokens
 }
 
-type call struct{ id, name, arguments string }
+type call struct{ name, arguments string }
 
 func (t Transport) answer(ctx context.Context, w wire, body []byte) (*http.Response, error) {
 	r, err := w.parse(body)
