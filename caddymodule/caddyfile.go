@@ -61,6 +61,7 @@ func init() {
 //	}
 func parseOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	if earlier != nil {
+		d.Next()
 		return nil, d.Err("the option nine_router was given before; put all of it into one block")
 	}
 	app := new(App)
