@@ -63,7 +63,12 @@ func AppendValue(dst []byte, v *fastjson.Value) []byte {
 		s, _ := v.StringBytes()
 		return AppendString(dst, s)
 	}
-	return v.MarshalTo(dst)
+	from := len(dst)
+	dst = v.MarshalTo(dst)
+	if Valid(dst[from:]) != nil { // fastjson takes for a number what is none
+		dst = append(dst[:from], "null"...)
+	}
+	return dst
 }
 
 // AppendMemberRaw appends a member whose name may need escapes and whose value is

@@ -53,7 +53,7 @@ func (r *Reader) Write(p []byte) (int, error) {
 			r.line = append(r.line, p...)
 			break
 		}
-		r.skipLF = next == len(p) && p[end] == '\r'
+		r.skipLF = next == len(p) && next == end+1 && p[end] == '\r'
 		line, whole := p[:end], true
 		if len(r.line) > 0 {
 			if r.Max > 0 && len(r.line)+end > r.Max {

@@ -28,18 +28,18 @@ type Doc struct {
 // Parse parses a document that must be an object. The error is fit for the
 // client who sent it.
 func Parse(body []byte) (*Doc, *translate.Error) {
+	// The parser is lenient with numbers and depth; what it lets through would
+	// go on to a provider.
+	if err := rawjson.Object(body, nil); err != nil {
+		return nil, translate.Invalid("", "The body is not valid JSON: %v.", err)
+	}
 	p := pool.Get()
 	root, err := p.ParseBytes(body)
 	if err != nil {
 		pool.Put(p)
 		return nil, translate.Invalid("", "The body is not valid JSON.")
 	}
-	d := &Doc{Root: root, parser: p, size: len(body)}
-	if root.Type() != fastjson.TypeObject {
-		d.Release()
-		return nil, translate.Invalid("", "The body must be a JSON object.")
-	}
-	return d, nil
+	return &Doc{Root: root, parser: p, size: len(body)}, nil
 }
 
 // Release gives the parser back.

@@ -1,0 +1,277 @@
+package translate_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/anthropic"
+	"github.com/nine-router/nine-router/translate/openai"
+	"github.com/nine-router/nine-router/translate/sse"
+)
+
+// grammar says what is wrong with the order of an Anthropic stream's events, by
+// https://platform.claude.com/docs/en/build-with-claude/streaming.
+func grammar(stream []byte) error {
+	open, next, state := -1, 0, "begin"
+	kind := ""
+	deltas := map[string]string{"text_delta": "text", "citations_delta": "text", "thinking_delta": "thinking", "signature_delta": "thinking", "input_json_delta": "tool_use"}
+	r := sse.Reader{Emit: func(event, data []byte) error {
+		var v struct {
+			Type         string
+			Index        *int
+			ContentBlock struct{ Type string } `json:"content_block"`
+			Delta        struct{ Type string }
+		}
+		if err := json.Unmarshal(data, &v); err != nil {
+			return err
+		}
+		bad := fmt.Errorf("%s in state %s, block %d", data, state, open)
+		if v.Type != string(event) {
+			return fmt.Errorf("event %s has type %s", event, v.Type)
+		}
+		switch {
+		case state == "end":
+			return bad
+		case v.Type == "ping" || v.Type == "error":
+		case v.Type == "message_start" && state == "begin":
+			state = "blocks"
+		case v.Type == "content_block_start" && state == "blocks" && open < 0 && *v.Index == next:
+			open, kind = next, v.ContentBlock.Type
+			next++
+		case v.Type == "content_block_delta" && open >= 0 && *v.Index == open && deltas[v.Delta.Type] == kind:
+		case v.Type == "content_block_stop" && open >= 0 && *v.Index == open:
+			open = -1
+		case v.Type == "message_delta" && state == "blocks" && open < 0:
+			state = "told"
+		case v.Type == "message_stop" && state == "told":
+			state = "end"
+		default:
+			return bad
+		}
+		return nil
+	}}
+	if _, err := r.Write(stream); err != nil {
+		return err
+	}
+	if state != "end" {
+		return fmt.Errorf("ends in state %s", state)
+	}
+	return nil
+}
+
+func TestAnthropicStreamsAreLegal(t *testing.T) {
+	t.Parallel()
+	for _, f := range fixtures(t, "stream") {
+		enc := anthropic.Codec{}.NewEncoder(translate.EncodeOptions{Stream: true, Model: "m", ID: "x"})
+		if decode(codecs[f.Format], f.body, translate.DecodeOptions{Stream: true}, enc, whole) != nil || len(f.Facts.Errors) > 0 {
+			continue
+		}
+		if err := grammar(enc.Bytes()); err != nil {
+			t.Errorf("%s: %v", f.File, err)
+		}
+	}
+}
+
+// Calls that a provider streams interleaved come out one after the other, and
+// whole.
+func TestInterleavedCallsAreSetInOrder(t *testing.T) {
+	t.Parallel()
+	var in strings.Builder
+	for _, delta := range []string{
+		`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":1,"id":"b","function":{"name":"g","arguments":""}}`,
+		`{"index":0,"function":{"arguments":"{\"x\":"}}`, `{"index":1,"function":{"arguments":"{\"y\":"}}`,
+		`{"index":1,"function":{"arguments":"2}"}}`, `{"index":0,"function":{"arguments":"1}"}}`,
+	} {
+		fmt.Fprintf(&in, "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[%s]}}]}\n\n", delta)
+	}
+	in.WriteString("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n")
+	enc := anthropic.Codec{}.NewEncoder(translate.EncodeOptions{Stream: true})
+	if err := decode(openai.Codec{}, []byte(in.String()), translate.DecodeOptions{Stream: true}, enc, one); err != nil {
+		t.Fatal(err)
+	}
+	if err := grammar(enc.Bytes()); err != nil {
+		t.Error(err)
+	}
+	var got translate.Collector
+	if err := decode(anthropic.Codec{}, bytes.Clone(enc.Bytes()), translate.DecodeOptions{Stream: true}, &got, whole); err != nil {
+		t.Fatal(err)
+	}
+	var calls []string
+	for _, b := range got.Answer.Choices[0].Blocks {
+		calls = append(calls, b.ID+b.Name+string(b.Text))
+	}
+	if s := strings.Join(calls, " "); s != `af{"x":1} bg{"y":2}` || got.Answer.Choices[0].Stop != translate.StopTools {
+		t.Errorf("got %s", s)
+	}
+}
+
+const openaiChunk = `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" and so on \"quoted\""},"logprobs":null,"finish_reason":null}]}` + "\n\n"
+const anthropicChunk = "event: content_block_delta\n" + `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" and so on"}}` + "\n\n"
+const anthropicBegin = "event: message_start\n" + `data: {"type":"message_start","message":{"id":"m","model":"m","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}` + "\n\n" +
+	"event: content_block_start\n" + `data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}` + "\n\n"
+
+// directions are all ways that an event can go.
+var directions = map[string]struct {
+	from, to    translate.Codec
+	begin, next string
+	listen      bool
+}{
+	"openai→anthropic":    {openai.Codec{}, anthropic.Codec{}, openaiChunk, openaiChunk, false},
+	"openai→openai":       {openai.Codec{}, openai.Codec{}, openaiChunk, openaiChunk, false},
+	"anthropic→openai":    {anthropic.Codec{}, openai.Codec{}, anthropicBegin, anthropicChunk, false},
+	"anthropic→anthropic": {anthropic.Codec{}, anthropic.Codec{}, anthropicBegin, anthropicChunk, false},
+	"openai listened":     {openai.Codec{}, nil, openaiChunk, openaiChunk, true},
+	"anthropic listened":  {anthropic.Codec{}, nil, anthropicBegin + anthropicChunk, anthropicChunk, true},
+}
+
+type nowhere struct{}
+
+func (nowhere) Event(*translate.Event) error { return nil }
+
+// pump returns a function that takes one event through.
+func pump(tb testing.TB, name string) func() {
+	d := directions[name]
+	var sink translate.Sink = nowhere{}
+	var enc translate.Encoder
+	if d.to != nil {
+		enc = d.to.NewEncoder(translate.EncodeOptions{Stream: true})
+		sink = enc
+	}
+	dec := d.from.NewDecoder(sink, translate.DecodeOptions{Stream: true, Listen: d.listen})
+	if _, err := dec.Write([]byte(d.begin)); err != nil {
+		tb.Fatal(err)
+	}
+	next := []byte(d.next)
+	return func() {
+		if _, err := dec.Write(next); err != nil {
+			tb.Fatal(err)
+		}
+		if enc != nil {
+			enc.Reset()
+		}
+	}
+}
+
+func TestEventsAllocateNothing(t *testing.T) {
+	for name := range directions {
+		step := pump(t, name)
+		if n := testing.AllocsPerRun(1000, step); n > 0 {
+			t.Errorf("%s: %v allocations for each event", name, n)
+		}
+	}
+}
+
+func BenchmarkEvent(b *testing.B) {
+	for name, d := range directions {
+		b.Run(name, func(b *testing.B) {
+			step := pump(b, name)
+			b.SetBytes(int64(len(d.next)))
+			b.ReportAllocs()
+			for b.Loop() {
+				step()
+			}
+		})
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	message := `{"role":"user","content":"` + strings.Repeat("All work and no play makes a dull day.\\n", 32) + `"},{"role":"assistant","content":"ok"}`
+	tools := `{"type":"function","function":{"name":"f","description":"does f","parameters":{"type":"object","properties":{"a":{"type":"string"}}}}}`
+	body := []byte(`{"model":"m","messages":[` + strings.TrimSuffix(strings.Repeat(message+",", 100), ",") + `],"tools":[` + strings.TrimSuffix(strings.Repeat(tools+",", 30), ",") + `]}`)
+	b.Run("openai→anthropic", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		var out []byte
+		for b.Loop() {
+			r, err := openai.Codec{}.DecodeRequest(body)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if out, err = (anthropic.Codec{}).AppendRequest(out[:0], r, nil); err != nil {
+				b.Fatal(err)
+			}
+			r.Release()
+		}
+	})
+}
+
+// Whatever a client sends, decoding does not fail in another way than by an
+// error for the client, and what it gives can be encoded.
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"}]},{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]},{"role":"tool","tool_call_id":"a","content":"r"}],"tools":[{"type":"function","function":{"name":"f"}}]}`))
+	f.Add([]byte(`{"model":"m","max_tokens":1,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"a.b","content":[{"type":"image","source":{"type":"url","url":"u"}}]},{"type":"thinking","thinking":"","signature":"s"}]}],"thinking":{"type":"enabled","budget_tokens":5}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, from := range codecs {
+			r, err := from.DecodeRequest(body)
+			if err != nil {
+				if _, ok := err.(*translate.Error); !ok {
+					t.Fatalf("%T: %v", err, err)
+				}
+				continue
+			}
+			for _, to := range codecs {
+				var losses translate.Losses
+				if out, err := to.AppendRequest(nil, r, &losses); err == nil && !json.Valid(out) {
+					t.Errorf("%s → %s gives what is not JSON: %q", from.Format(), to.Format(), out)
+				}
+			}
+			r.Release()
+		}
+	})
+}
+
+// Whatever a provider sends and wherever it is cut, an answer decodes to the same
+// events, and they are encoded to a legal answer or to an error.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(openaiChunk+"data: [DONE]\n\n"), uint8(3), true)
+	f.Add([]byte(anthropicBegin+anthropicChunk), uint8(7), true)
+	f.Add([]byte(`{"choices":[{"message":{"content":"x"}}]}`), uint8(2), false)
+	f.Fuzz(func(t *testing.T, body []byte, cut uint8, stream bool) {
+		for _, from := range codecs {
+			var once, cutUp translate.Collector
+			o := translate.DecodeOptions{Stream: stream}
+			err1 := decode(from, body, o, &once, whole)
+			err2 := decode(from, body, o, &cutUp, func(int) int { return int(cut)%16 + 1 })
+			if fmt.Sprint(err1, once.Answer) != fmt.Sprint(err2, cutUp.Answer) && once.Answer.Err == nil {
+				t.Errorf("%s: whole %v %+v, cut %v %+v", from.Format(), err1, once.Answer, err2, cutUp.Answer)
+			}
+			enc := anthropic.Codec{}.NewEncoder(translate.EncodeOptions{Stream: true})
+			if decode(from, body, o, enc, whole) == nil && once.Answer.Err == nil {
+				if err := grammar(enc.Bytes()); err != nil {
+					t.Errorf("%s: %v", from.Format(), err)
+				}
+			}
+		}
+	})
+}
+
+// translate stands on nothing of ours above it, and only the Caddy module knows
+// Caddy.
+func TestImportsRunOneWay(t *testing.T) {
+	t.Parallel()
+	const ours = "github.com/nine-router/nine-router/"
+	for pkg, forbidden := range map[string][]string{
+		"translate/...":            {ours + "store", ours + "caddymodule", ours + "dashboard", "caddyserver", "net/http"},
+		"store":                    {ours + "translate", ours + "caddymodule", ours + "dashboard", "caddyserver"},
+		"dashboard":                {ours + "caddymodule", "caddyserver"},
+		"caddymodule/gateway":      {ours + "dashboard", "caddyserver"},
+		"caddymodule/provider/...": {ours + "dashboard", ours + "caddymodule/gateway", "caddyserver"},
+	} {
+		out, err := exec.Command("go", "list", "-deps", ours+pkg).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for dep := range strings.Lines(string(out)) {
+			for _, f := range forbidden {
+				if dep = strings.TrimSpace(dep); dep == f || strings.HasPrefix(dep, f+"/") || f == "caddyserver" && strings.Contains(dep, "caddyserver/caddy") {
+					t.Errorf("%s imports %s", pkg, dep)
+				}
+			}
+		}
+	}
+}
