@@ -69,7 +69,7 @@ func plain(resp *http.Response) (io.Reader, error) {
 
 // encode returns the body for the candidate: the client's own bytes but for the
 // model's name if both speak the same format, else its translation.
-func (x *exchange) encode(c *candidate, passing bool) ([]byte, *translate.Error) {
+func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate.Error) {
 	if passing {
 		return x.env.withModel(c.model), nil
 	}
@@ -91,7 +91,7 @@ func (x *exchange) encode(c *candidate, passing bool) ([]byte, *translate.Error)
 	if ce := x.g.o.Logger.Check(zap.DebugLevel, "translated"); ce != nil {
 		ce.Write(zap.String("exchange", x.rec.ID), zap.Any("losses", losses))
 	}
-	return body, nil
+	return provider.Body{body}, nil
 }
 
 // asError returns err as what a client can be shown.

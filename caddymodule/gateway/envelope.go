@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
@@ -101,13 +102,10 @@ func (e *envelope) take(name string, start, end int) error {
 const maxModel = 512
 
 // withModel returns the body with another model name and not a byte else
-// changed.
-func (e *envelope) withModel(model string) []byte {
+// changed, without a copy of the rest.
+func (e *envelope) withModel(model string) provider.Body {
 	if model == e.model {
-		return e.body
+		return provider.Body{e.body}
 	}
-	b := make([]byte, 0, len(e.body)+len(model)+8)
-	b = append(b, e.body[:e.from]...)
-	b = rawjson.AppendString(b, model)
-	return append(b, e.body[e.to:]...)
+	return provider.Body{e.body[:e.from], rawjson.AppendString(nil, model), e.body[e.to:]}
 }

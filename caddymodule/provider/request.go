@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +73,7 @@ var (
 // NewRequest builds the request for an operation. client is the header of the
 // client's request: of it only what the format defines for its own users goes
 // on, and only if bytes pass through.
-func (e *Endpoint) NewRequest(ctx context.Context, op Operation, body []byte, credential store.Secret, client http.Header, passThrough bool) (*http.Request, error) {
+func (e *Endpoint) NewRequest(ctx context.Context, op Operation, body Body, credential store.Secret, client http.Header, passThrough bool) (*http.Request, error) {
 	if e.ready == nil {
 		return nil, errors.New("endpoint was not made by a catalogue")
 	}
@@ -88,9 +87,9 @@ func (e *Endpoint) NewRequest(ctx context.Context, op Operation, body []byte, cr
 	if op != ListModels {
 		h["Content-Type"] = jsonType
 		req.Method = http.MethodPost
-		req.ContentLength = int64(len(body))
-		req.Body = io.NopCloser(bytes.NewReader(body))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		req.ContentLength = body.Len()
+		req.Body = body.open()
+		req.GetBody = func() (io.ReadCloser, error) { return body.open(), nil }
 	}
 	if e.Format == translate.Anthropic {
 		h["Anthropic-Version"] = version
