@@ -159,15 +159,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.secret, err = reveal(repl, "encryption_key", a.EncryptionKey); err != nil {
 		return err
 	}
-	declared, err := a.declared(repl)
-	if err != nil {
-		return err
-	}
 	catalogue, err := provider.Builtin()
 	if err != nil {
 		return err
 	}
 	if catalogue, err = catalogue.With(demo.Provider()); err != nil {
+		return err
+	}
+	declared, err := a.declared(repl, catalogue)
+	if err != nil {
 		return err
 	}
 	transport, err := a.transport(ctx)

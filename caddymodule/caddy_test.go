@@ -263,6 +263,30 @@ func TestWithoutAnyOption(t *testing.T) {
 	}
 }
 
+// What cannot work is refused, and the server goes on.
+func TestConfigurationsThatCannotWork(t *testing.T) {
+	s := run(t, declared, "nine_router")
+	for options, want := range map[string]string{
+		"provider nobody": `there is no provider "nobody"`,
+		"provider openai": `provider "openai" needs a credential`,
+		"provider openai {\napi_key {env.NR_NOT_SET}\n}": "the placeholder has no value",
+		"key a short":                         "at least 20 characters",
+		"provider lab {\nbase_url ftp://x\n}": "must begin with http",
+		"provider lab {\nbase_url http://169.254.169.254/v1\n}": "link-local",
+		"provider lab {\nformat openai\n}":                      "needs a base_url",
+	} {
+		if err := s.load("nine_router {\n"+options+"\n}", "nine_router"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", options, err, want)
+		}
+	}
+	if err := s.load("nine_router {\nprovider ollama\nkey test "+key+"\n}", "nine_router"); err != nil {
+		t.Errorf("a provider without a credential: %v", err)
+	}
+	if code, _ := s.get("/v1/models/ollama/anything"); code != 200 {
+		t.Errorf("its models: %d", code)
+	}
+}
+
 func TestAConfigurationIsValidatedBesideARunningServer(t *testing.T) {
 	s := run(t, declared, "nine_router")
 	out, err := adapt("{\n" + declared + "\n}\nhttp://localhost:1 {\nnine_router\n}")

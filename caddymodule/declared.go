@@ -8,13 +8,13 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
-	"github.com/nine-router/nine-router/caddymodule/provider/demo"
+	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 )
 
 // declared turns the configuration into what the gateway takes, in the order of
 // names, with the placeholders of secrets resolved.
-func (a *App) declared(repl *caddy.Replacer) (gateway.Declared, error) {
+func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gateway.Declared, error) {
 	var d gateway.Declared
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		p := a.Providers[name]
@@ -37,8 +37,14 @@ func (a *App) declared(repl *caddy.Replacer) (gateway.Declared, error) {
 				Priority: c.Priority, Disabled: c.Disabled, Models: c.Models, APIKey: key,
 			})
 		}
-		if name == demo.Name && len(p.Connections) == 0 {
-			d.Connections = append(d.Connections, store.Connection{ID: "declared:" + name, Provider: name, Name: "demo"})
+		if p.BaseURL == "" && len(p.Connections) == 0 {
+			// A provider that needs no credential is connected by being named.
+			d.Connections = append(d.Connections, store.Connection{ID: "declared:" + name, Provider: name, Name: "keyless"})
+		}
+	}
+	for _, c := range d.Connections {
+		if p, ok := catalogue.Get(c.Provider); ok && !p.Keyless && !c.APIKey.IsSet() {
+			return d, fmt.Errorf("provider %q needs a credential: give it an api_key", c.Provider)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Aliases)) {
