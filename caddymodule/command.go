@@ -62,8 +62,9 @@ func (c *client) call(method, path string, in, v any) error {
 	}
 	resp, err := caddycmd.AdminAPIRequest(address, method, adminPath+path, header, body)
 	if err != nil {
-		var refused *url.Error
-		if errors.As(err, &refused) {
+		// Caddy does not wrap the cause; these are its words for a request that
+		// could not be made.
+		if strings.HasPrefix(err.Error(), "performing request:") {
 			return fmt.Errorf("no server answers at %s; start one with `caddy run`, or name its admin endpoint with --address", address)
 		}
 		return err

@@ -1,0 +1,99 @@
+package caddymodule_test
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The commands do their work on a running server, in a process of their own.
+func TestCommands(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "caddy")
+	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/caddy").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	admin, site := free(), free()
+	config := filepath.Join(dir, "Caddyfile")
+	text := "{\n\tadmin " + admin + "\n\tauto_https off\n\tnine_router {\n\t\tprovider demo\n\t\tfirst_key off\n\t}\n}\nhttp://" + site + " {\n\tnine_router\n}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "DATA_DIR="+dir+"/data", "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "SECRET=the-provider-credential-0123456789")
+	var log bytes.Buffer
+	server := exec.Command(binary, "run", "--config", config)
+	server.Env, server.Stderr, server.Stdout = env, &log, &log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (string, error) {
+		c := exec.Command(binary, append([]string{"nine-router", "--address", admin}, args...)...)
+		c.Env = env
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := run("models"); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal("the server did not start")
+		}
+	}
+	secret, err := run("key", "create", "laptop")
+	secret = strings.TrimSpace(secret)
+	if err != nil || !strings.HasPrefix(secret, "nr-") {
+		t.Fatalf("%v: %s", err, secret)
+	}
+	for _, step := range []struct {
+		args []string
+		want string
+		fail bool
+	}{
+		{[]string{"key", "create", "laptop"}, "name is taken", true},
+		{[]string{"key", "list"}, "laptop", false},
+		{[]string{"key", "list", "--json"}, `"name": "laptop"`, false},
+		{[]string{"models"}, "demo/echo", false},
+		{[]string{"connection", "add", "nobody"}, "there is no provider", true},
+		{[]string{"connection", "add", "groq", "--env", "NOT_SET"}, "is not set", true},
+		{[]string{"connection", "add", "groq", "--env", "SECRET", "--name", "work"}, "added groq/work", false},
+		{[]string{"connection", "list"}, "groq", false},
+		{[]string{"connection", "test", "demo/keyless"}, "lists 15 models", false},
+		{[]string{"connection", "remove", "groq/work"}, "removed groq/work", false},
+		{[]string{"connection", "remove", "groq/work"}, "no such record", true},
+		{[]string{"key", "revoke", "laptop"}, "revoked laptop", false},
+		{[]string{"key", "revoke", "laptop"}, "no such record", true},
+	} {
+		out, err := run(step.args...)
+		if (err != nil) != step.fail || !strings.Contains(out, step.want) {
+			t.Errorf("%v: %v: %s", step.args, err, out)
+		}
+		for _, hidden := range []string{secret, "the-provider-credential"} {
+			if strings.Contains(out, hidden) {
+				t.Errorf("%v shows a secret", step.args)
+			}
+		}
+	}
+	server.Process.Signal(os.Interrupt)
+	if err := server.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	if strings.Contains(log.String(), secret) || strings.Contains(log.String(), "the-provider-credential") {
+		t.Error("a secret is in the log")
+	}
+	if out, err := run("models"); err == nil || !strings.Contains(out, "no server answers") {
+		t.Errorf("without a server: %v: %s", err, out)
+	}
+}
