@@ -28,7 +28,6 @@ type streamEncoder struct {
 	usage   translate.Usage
 	started bool
 	over    bool
-	finish  bool
 
 	next    int     // index of the next block on the wire
 	current int     // number of the open block, -1 without one
@@ -38,7 +37,6 @@ type streamEncoder struct {
 	calls   bool // a call was written
 	refused bool // a refusal was written
 	stop    translate.StopReason
-	native  string
 	match   string
 }
 
@@ -92,7 +90,7 @@ func (w *streamEncoder) Event(e *translate.Event) error {
 	case translate.UsageUpdate:
 		w.usage = *e.Usage
 	case translate.Finish:
-		w.finish, w.stop, w.native, w.match = true, e.Stop, e.Native, string(append([]byte(nil), e.StopSequence...))
+		w.stop, w.match = e.Stop, string(append([]byte(nil), e.StopSequence...))
 	case translate.AnswerEnd:
 		w.end()
 	case translate.Failure:
