@@ -25,6 +25,9 @@ type client struct {
 func (c *client) begin(x *exchange) {
 	c.x, c.rc = x, http.NewResponseController(x.w)
 	if x.rec.Stream && x.g.o.Times.KeepAlive > 0 {
+		// The lock, because the timer may fire before it is assigned.
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.timer = time.AfterFunc(x.g.o.Times.KeepAlive, c.keepAlive)
 	}
 }
