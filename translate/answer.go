@@ -33,8 +33,11 @@ type LogProb struct {
 type Block struct {
 	Part      PartKind
 	ID, Name  string
+	Namespace string
 	Text      []byte
 	Signature []byte
+	SignedBy  Format
+	Media     *Media
 	Custom    bool
 	Redacted  bool // Text is opaque
 	Citations []string
@@ -88,10 +91,15 @@ func (c *Choice) take(e *Event) {
 	if e.Kind == BlockStart {
 		b := Block{
 			Part: e.Part, ID: strings.Clone(e.ID), Name: strings.Clone(e.Name),
-			Custom: e.Custom, Redacted: e.Redacted,
+			Namespace: strings.Clone(e.Namespace), Custom: e.Custom, Redacted: e.Redacted, SignedBy: e.SignedBy,
 			Raw: strings.Clone(e.Raw), RawFormat: e.RawFormat,
 		}
 		b.Text = append(b.Text, e.Text...)
+		if e.Media != nil {
+			m := *e.Media
+			m.Type, m.Data, m.URL, m.Text, m.Name = strings.Clone(m.Type), strings.Clone(m.Data), strings.Clone(m.URL), strings.Clone(m.Text), strings.Clone(m.Name)
+			b.Media = &m
+		}
 		c.Blocks = append(c.Blocks, b)
 		return
 	}
@@ -104,6 +112,7 @@ func (c *Choice) take(e *Event) {
 		b.Text = append(b.Text, e.Text...)
 	case Signature:
 		b.Signature = append(b.Signature, e.Text...)
+		b.SignedBy = e.SignedBy
 	case Citation:
 		b.Citations = append(b.Citations, strings.Clone(e.Raw))
 	}

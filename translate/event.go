@@ -33,6 +33,9 @@ type Event struct {
 	// call, and the event's type on Unknown.
 	Name string
 
+	// Namespace is the namespace of the tool, on BlockStart of a tool call.
+	Namespace string
+
 	// Text is, on Delta, a piece of the block's text: visible text, reasoning,
 	// refusal, or the JSON text of a call's arguments. On Signature it is a
 	// piece of the opaque value. On BlockStart of a redacted reasoning block it
@@ -42,6 +45,14 @@ type Event struct {
 	// Custom marks, on BlockStart, a tool call with free text for its input
 	// instead of JSON; Redacted a reasoning block that holds only opaque data.
 	Custom, Redacted bool
+
+	// SignedBy is whose signature it is, on Signature and on BlockStart of a
+	// redacted reasoning block.
+	SignedBy Format
+
+	// Media is, on BlockStart, what an image or audio block holds, where that is
+	// known at once.
+	Media *Media
 
 	// Created is the Unix time that the provider states on AnswerStart, or 0.
 	Created int64

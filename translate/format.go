@@ -29,6 +29,10 @@ type Codec interface {
 	// Format is the name of the format.
 	Format() Format
 
+	// ToolRules are what the format lets tools be. AppendRequest is given only
+	// requests that obey them: see [Adapt].
+	ToolRules() ToolRules
+
 	// DecodeRequest reads a client's request. The result refers to memory that
 	// [Request.Release] gives back. An error is always an [*Error] that is fit
 	// to be shown to the client.
@@ -101,6 +105,10 @@ type EncodeOptions struct {
 	// InputEstimate is the number of input tokens to announce at the start
 	// where the provider tells the input only at the end. Zero announces zero.
 	InputEstimate int64
+
+	// Request is what is answered, for formats whose answers repeat parts of it;
+	// nil where it was not decoded. It must outlive the encoder.
+	Request *Request
 }
 
 // A Decoder turns the bytes of one answer into events. Bytes may be cut anywhere.

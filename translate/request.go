@@ -148,6 +148,8 @@ const (
 	Refusal             // Text
 	ToolCall            // Call
 	ToolResult          // Result
+	// ToolReference names, in a result, a tool that the model may now use: Text.
+	ToolReference
 	// Server is what a provider's own tools did (a call or its result), and any
 	// other block that only RawFormat's family knows: Raw as it stood.
 	Server
@@ -165,6 +167,9 @@ type Part struct {
 	// is reasoning that is nothing but such state.
 	Signature string
 	Redacted  string
+	// SignedBy is the format of the provider that made Signature or Redacted: no
+	// other takes it.
+	SignedBy Format
 
 	Call   *Call
 	Result *Result
@@ -197,8 +202,9 @@ type Media struct {
 
 // A Call is a use of one of the client's tools.
 type Call struct {
-	ID   string
-	Name string
+	ID        string
+	Namespace string // of the tool, in formats that have them
+	Name      string
 	// Arguments is the JSON text of the arguments as the model wrote it, which
 	// may be invalid or empty; or, if Custom is set, free text.
 	Arguments string
@@ -232,14 +238,23 @@ const (
 // A Tool is something that the model may call.
 type Tool struct {
 	Kind        ToolKind
+	Namespace   string // see Call.Namespace
 	Name        string
 	Description string
 	Schema      string // JSON schema of the arguments as it stood, empty if absent
 	Strict      *bool
+	Grammar     *Grammar // of a custom tool's text, nil for any text
+	Deferred    bool     // not shown to the model until it is searched for
 	Cache       *CacheMark
-	Raw         string // JSON of custom and server tools
+	Raw         string // JSON of server tools
 	RawFormat   Format
 	Extra       []Field // see Request.Extra
+}
+
+// A Grammar is what the text for a custom tool has to obey.
+type Grammar struct {
+	Syntax     string // "lark" or "regex"
+	Definition string
 }
 
 // A ToolMode says which tools the model may or must call.
@@ -257,9 +272,10 @@ const (
 
 // A ToolChoice says which tools the model may or must call.
 type ToolChoice struct {
-	Mode ToolMode
-	Name string
-	Raw  string
+	Mode      ToolMode
+	Namespace string
+	Name      string
+	Raw       string
 }
 
 // An OutputKind is the form of the answer's text.

@@ -13,3 +13,9 @@ type Codec struct{}
 func (Codec) Format() translate.Format { return translate.Anthropic }
 
 var _ translate.Codec = Codec{}
+
+// ToolRules implements [translate.Codec]. See tools.name in
+// https://platform.claude.com/docs/en/api/messages.
+func (Codec) ToolRules() translate.ToolRules {
+	return translate.ToolRules{References: true, MaxName: 128, NameByte: translate.WordByte}
+}

@@ -16,7 +16,7 @@ func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
 	if bad != nil {
 		return nil, bad
 	}
-	d := requestDecoder{Doc: doc, r: &translate.Request{Format: translate.Anthropic}}
+	d := requestDecoder{Reader: tree.Reader{Doc: doc, Colon: true}, r: &translate.Request{Format: translate.Anthropic}}
 	d.r.OnRelease(doc.Release)
 	// Instructions come first, wherever the member stands.
 	if s := doc.Root.Get("system"); !tree.IsNull(s) {
@@ -29,66 +29,26 @@ func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
 	turns := 0
 	root, _ := doc.Root.Object()
 	root.Visit(func(name []byte, v *fastjson.Value) {
-		if d.err == nil && v.Type() != fastjson.TypeNull {
+		if d.Err == nil && v.Type() != fastjson.TypeNull {
 			d.member(name, v)
 			if string(name) == "messages" {
 				turns = len(v.GetArray())
 			}
 		}
 	})
-	if d.err == nil && turns == 0 {
-		d.fail("messages", "must be a list with at least one message")
+	if d.Err == nil && turns == 0 {
+		d.Fail("messages", "must be a list with at least one message")
 	}
-	if d.err != nil {
+	if d.Err != nil {
 		d.r.Release()
-		return nil, d.err
+		return nil, d.Err
 	}
 	return d.r, nil
 }
 
 type requestDecoder struct {
-	*tree.Doc
-	r   *translate.Request
-	err *translate.Error
-}
-
-func (d *requestDecoder) fail(path, problem string) {
-	if d.err == nil {
-		d.err = translate.Invalid(path, "%s: %s", path, problem)
-	}
-}
-
-func (d *requestDecoder) text(path string, v *fastjson.Value) string {
-	s, ok := tree.String(v)
-	if !ok {
-		d.fail(path, "must be a string")
-	}
-	return s
-}
-
-func (d *requestDecoder) number(path string, v *fastjson.Value) translate.Number {
-	n, ok := d.Number(v)
-	if !ok {
-		d.fail(path, "must be a number")
-	}
-	return n
-}
-
-func (d *requestDecoder) list(path string, v *fastjson.Value) []*fastjson.Value {
-	list, err := v.Array()
-	if err != nil {
-		d.fail(path, "must be a list")
-	}
-	return list
-}
-
-func (d *requestDecoder) object(path string, v *fastjson.Value) *fastjson.Object {
-	o, err := v.Object()
-	if err != nil {
-		d.fail(path, "must be an object")
-		return &fastjson.Object{}
-	}
-	return o
+	tree.Reader
+	r *translate.Request
 }
 
 func (d *requestDecoder) member(name []byte, v *fastjson.Value) {
@@ -96,44 +56,44 @@ func (d *requestDecoder) member(name []byte, v *fastjson.Value) {
 	switch key := string(name); key {
 	case "system":
 	case "model":
-		r.Model = d.text(key, v)
+		r.Model = d.Text(key, v)
 	case "stream":
 		b, ok := tree.Bool(v)
 		if !ok {
-			d.fail(key, "must be true or false")
+			d.Fail(key, "must be true or false")
 			return
 		}
 		r.Stream = *b
 	case "messages":
-		for i, m := range d.list(key, v) {
+		for i, m := range d.List(key, v) {
 			d.message(i, m)
 		}
 	case "tools":
-		for i, t := range d.list(key, v) {
+		for i, t := range d.List(key, v) {
 			d.tool(i, t)
 		}
 	case "tool_choice":
 		d.toolChoice(v)
 	case "max_tokens":
-		r.MaxTokens = d.number(key, v)
+		r.MaxTokens = d.Number(key, v)
 	case "temperature":
-		r.Temperature = d.number(key, v)
+		r.Temperature = d.Number(key, v)
 	case "top_p":
-		r.TopP = d.number(key, v)
+		r.TopP = d.Number(key, v)
 	case "top_k":
-		r.TopK = d.number(key, v)
+		r.TopK = d.Number(key, v)
 	case "stop_sequences":
-		for i, s := range d.list(key, v) {
-			r.Stop = append(r.Stop, d.text(fmt.Sprintf("stop_sequences.%d", i), s))
+		for i, s := range d.List(key, v) {
+			r.Stop = append(r.Stop, d.Text(fmt.Sprintf("stop_sequences.%d", i), s))
 		}
 	case "metadata":
-		d.object(key, v).Visit(func(name []byte, v *fastjson.Value) {
+		d.Object(key, v).Visit(func(name []byte, v *fastjson.Value) {
 			if s, ok := tree.String(v); ok && string(name) == "user_id" {
 				r.User = s
 			}
 		})
 	case "service_tier":
-		r.ServiceTier = d.text(key, v)
+		r.ServiceTier = d.Text(key, v)
 	case "cache_control":
 		r.Cache = cacheMark(v)
 	case "thinking":
@@ -155,7 +115,7 @@ func cacheMark(v *fastjson.Value) *translate.CacheMark {
 // thinking reads https://platform.claude.com/docs/en/build-with-claude/extended-thinking.
 func (d *requestDecoder) thinking(v *fastjson.Value) {
 	c := &d.r.Reasoning
-	d.object("thinking", v).Visit(func(name []byte, v *fastjson.Value) {
+	d.Object("thinking", v).Visit(func(name []byte, v *fastjson.Value) {
 		switch string(name) {
 		case "type":
 			switch s, _ := tree.String(v); s {
@@ -170,7 +130,7 @@ func (d *requestDecoder) thinking(v *fastjson.Value) {
 				c.Extra = append(c.Extra, d.Field(name, v))
 			}
 		case "budget_tokens":
-			c.Budget = d.number("thinking.budget_tokens", v)
+			c.Budget = d.Number("thinking.budget_tokens", v)
 		case "display":
 			c.Display, _ = tree.String(v)
 		default:
@@ -180,7 +140,7 @@ func (d *requestDecoder) thinking(v *fastjson.Value) {
 }
 
 func (d *requestDecoder) outputConfig(v *fastjson.Value) {
-	d.object("output_config", v).Visit(func(name []byte, v *fastjson.Value) {
+	d.Object("output_config", v).Visit(func(name []byte, v *fastjson.Value) {
 		switch string(name) {
 		case "effort":
 			d.r.Reasoning.Effort, _ = tree.String(v)
@@ -202,16 +162,16 @@ var roles = map[string]translate.Role{"user": translate.RoleUser, "assistant": t
 
 func (d *requestDecoder) message(i int, v *fastjson.Value) {
 	path := fmt.Sprintf("messages.%d", i)
-	o := d.object(path, v)
+	o := d.Object(path, v)
 	role, ok := roles[tree.Text(v, "role")]
 	if !ok {
-		d.fail(path+".role", "must be user, assistant or system")
+		d.Fail(path+".role", "must be user, assistant or system")
 		return
 	}
 	m := translate.Message{Role: role}
 	c := v.Get("content")
 	if tree.IsNull(c) {
-		d.fail(path+".content", "field required")
+		d.Fail(path+".content", "field required")
 		return
 	}
 	m.Parts, m.Plain = d.content(path+".content", c)
@@ -239,18 +199,18 @@ func (d *requestDecoder) content(path string, v *fastjson.Value) ([]translate.Pa
 		return []translate.Part{{Kind: translate.Text, Text: s}}, true
 	}
 	if v.Type() != fastjson.TypeArray {
-		d.fail(path, "must be a string or a list of blocks")
+		d.Fail(path, "must be a string or a list of blocks")
 		return nil, false
 	}
 	list, _ := v.Array()
 	parts := make([]translate.Part, 0, len(list))
 	for j, b := range list {
-		if d.err != nil {
+		if d.Err != nil {
 			return nil, false
 		}
 		at := fmt.Sprintf("%s.%d", path, j)
 		if b.Type() != fastjson.TypeObject {
-			d.fail(at, "must be an object")
+			d.Fail(at, "must be an object")
 			return nil, false
 		}
 		parts = append(parts, d.block(at, b))
@@ -265,7 +225,7 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 	var known [3]string
 	switch kind := tree.Text(v, "type"); kind {
 	case "text":
-		p, known = translate.Part{Kind: translate.Text, Text: d.text(path+".text", v.Get("text"))}, [3]string{"text", "citations"}
+		p, known = translate.Part{Kind: translate.Text, Text: d.Text(path+".text", v.Get("text"))}, [3]string{"text", "citations"}
 		if c := v.Get("citations"); !tree.IsNull(c) {
 			p.Citations = d.Raw(c)
 		}
@@ -288,19 +248,19 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 	case "redacted_thinking":
 		p, known = translate.Part{Kind: translate.Reasoning, Redacted: tree.Text(v, "data")}, [3]string{"data"}
 	case "tool_use":
-		c := &translate.Call{ID: plainOf(d.text(path+".id", v.Get("id"))), Name: d.text(path+".name", v.Get("name")), Arguments: "{}"}
+		c := &translate.Call{ID: plainOf(d.Text(path+".id", v.Get("id"))), Name: d.Text(path+".name", v.Get("name")), Arguments: "{}"}
 		if in := v.Get("input"); !tree.IsNull(in) {
 			c.Arguments = d.Raw(in)
 		}
 		p, known = translate.Part{Kind: translate.ToolCall, Call: c}, [3]string{"id", "name", "input"}
 	case "tool_result":
-		res := &translate.Result{CallID: plainOf(d.text(path+".tool_use_id", v.Get("tool_use_id"))), IsError: v.GetBool("is_error")}
+		res := &translate.Result{CallID: plainOf(d.Text(path+".tool_use_id", v.Get("tool_use_id"))), IsError: v.GetBool("is_error")}
 		if c := v.Get("content"); !tree.IsNull(c) {
 			res.Parts, res.Plain = d.content(path+".content", c)
 		}
 		p, known = translate.Part{Kind: translate.ToolResult, Result: res}, [3]string{"tool_use_id", "content", "is_error"}
 	case "":
-		d.fail(path+".type", "field required")
+		d.Fail(path+".type", "field required")
 		return p
 	default:
 		return d.server(v)
@@ -331,7 +291,7 @@ func (d *requestDecoder) server(v *fastjson.Value) translate.Part {
 func (d *requestDecoder) source(path string, v *fastjson.Value) *translate.Media {
 	s := v.Get("source")
 	if tree.IsNull(s) {
-		d.fail(path+".source", "field required")
+		d.Fail(path+".source", "field required")
 		return &translate.Media{}
 	}
 	m := &translate.Media{Type: tree.Text(s, "media_type")}
@@ -352,7 +312,7 @@ func (d *requestDecoder) source(path string, v *fastjson.Value) *translate.Media
 
 func (d *requestDecoder) tool(i int, v *fastjson.Value) {
 	path := fmt.Sprintf("tools.%d", i)
-	o := d.object(path, v)
+	o := d.Object(path, v)
 	t := translate.Tool{Kind: translate.FunctionTool, Name: tree.Text(v, "name")}
 	if kind := tree.Text(v, "type"); kind != "" && kind != "custom" || v.Get("input_schema") == nil {
 		t.Kind, t.Raw, t.RawFormat = translate.ServerTool, d.Raw(v), translate.Anthropic
@@ -378,7 +338,7 @@ func (d *requestDecoder) tool(i int, v *fastjson.Value) {
 		}
 	})
 	if t.Name == "" {
-		d.fail(path+".name", "field required")
+		d.Fail(path+".name", "field required")
 	}
 	d.r.Tools = append(d.r.Tools, t)
 }
@@ -395,7 +355,7 @@ func (d *requestDecoder) toolChoice(v *fastjson.Value) {
 	case "tool":
 		c.Mode, c.Name = translate.ToolNamed, tree.Text(v, "name")
 	default:
-		d.fail("tool_choice.type", "must be auto, any, tool or none")
+		d.Fail("tool_choice.type", "must be auto, any, tool or none")
 	}
 	if off := v.Get("disable_parallel_tool_use"); off != nil {
 		if b, ok := tree.Bool(off); ok {

@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/valyala/fastjson"
 
@@ -10,27 +9,20 @@ import (
 	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
-	"github.com/nine-router/nine-router/translate/sse"
 )
 
 // NewDecoder implements [translate.Codec].
 func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
-	d := &decoder{sink: sink, o: o}
-	d.doc.Max = answer.Bound(o.MaxBody, translate.DefaultMaxBody)
-	d.reader.Max = answer.Bound(o.MaxEvent, translate.DefaultMaxEvent)
-	d.reader.Emit = d.event
+	d := &decoder{}
+	d.Init(sink, o)
+	d.OnEvent, d.OnDocument, d.OnEnd = d.event, d.document, d.finished
 	return d
 }
 
 type decoder struct {
-	sink   translate.Sink
-	o      translate.DecodeOptions
-	reader sse.Reader
-	doc    answer.Document
-	parser fastjson.Parser
-	raw    []byte // scratch for JSON that is handed on
+	answer.Input
+	raw []byte // scratch for JSON that is handed on
 
-	ev      translate.Event
 	wire    wireUsage
 	usage   translate.Usage
 	blocks  []block // by the provider's index
@@ -62,38 +54,13 @@ type wireUsage struct {
 	hasInput, hasOutput                           bool
 }
 
-// Write implements [translate.Decoder].
-func (d *decoder) Write(p []byte) (int, error) {
-	var err error
-	if d.o.Stream {
-		_, err = d.reader.Write(p)
-		if errors.Is(err, sse.ErrTooLong) {
-			err = answer.Broken("has an event longer than the gateway takes")
-		}
-	} else {
-		err = d.doc.Write(p)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// Close implements [translate.Decoder].
-func (d *decoder) Close() error {
-	if !d.o.Stream {
-		return d.document()
-	}
-	if err := d.reader.Close(); err != nil {
-		return err
-	}
+// finished is asked when the provider sent no more.
+func (d *decoder) finished() error {
 	if !d.over {
 		return answer.Broken("ended before it was finished")
 	}
 	return nil
 }
-
-func (d *decoder) emit() error { return d.sink.Event(&d.ev) }
 
 var (
 	deltaName = []byte("content_block_delta")
@@ -106,21 +73,21 @@ func (d *decoder) event(name, data []byte) error {
 	if d.over {
 		return nil
 	}
-	if d.o.Listen && d.content && (bytes.Equal(name, deltaName) || len(name) == 0 && bytes.HasPrefix(data, deltaType)) {
+	if d.Options.Listen && d.content && (bytes.Equal(name, deltaName) || len(name) == 0 && bytes.HasPrefix(data, deltaType)) {
 		return nil
 	}
 	if string(bytes.TrimSpace(data)) == "[DONE]" { // an end mark of another format
 		return nil
 	}
-	v, err := d.parser.ParseBytes(data)
-	if err != nil || v.Type() != fastjson.TypeObject {
-		return answer.Broken("has an event that is not JSON")
+	v, err := d.Object(data)
+	if err != nil {
+		return err
 	}
 	kind := tree.Text(v, "type")
 	if kind == "" {
 		kind = tree.View(name)
 	}
-	d.ev = translate.Event{}
+	d.Ev = translate.Event{}
 	switch kind {
 	case "message_start":
 		return d.start(v.Get("message"))
@@ -135,14 +102,14 @@ func (d *decoder) event(name, data []byte) error {
 	case "message_stop":
 		return d.end()
 	case "ping":
-		d.ev.Kind = translate.Ping
-		return d.emit()
+		d.Ev.Kind = translate.Ping
+		return d.Emit()
 	case "error":
 		return d.fail(v)
 	}
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
-	d.ev = translate.Event{Kind: translate.Unknown, Name: kind, Raw: tree.View(d.raw), RawFormat: translate.Anthropic}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.Unknown, Name: kind, Raw: tree.View(d.raw), RawFormat: translate.Anthropic}
+	return d.Emit()
 }
 
 func index(v *fastjson.Value) int {
@@ -163,16 +130,12 @@ func (d *decoder) fail(v *fastjson.Value) error {
 		e.Message = "The provider failed without an explanation."
 	}
 	d.over = true
-	d.ev = translate.Event{Kind: translate.Failure, Err: e}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.Failure, Err: e}
+	return d.Emit()
 }
 
 // document takes a whole message.
-func (d *decoder) document() error {
-	v, err := d.parser.ParseBytes(d.doc.Bytes())
-	if err != nil || v.Type() != fastjson.TypeObject {
-		return answer.Broken("is not JSON")
-	}
+func (d *decoder) document(v *fastjson.Value) error {
 	if tree.Text(v, "type") == "error" || v.Get("content") == nil && v.Get("error") != nil {
 		return d.fail(v)
 	}
@@ -183,7 +146,7 @@ func (d *decoder) document() error {
 		return err
 	}
 	for i, b := range v.GetArray("content") {
-		d.ev = translate.Event{}
+		d.Ev = translate.Event{}
 		if err := d.blockStart(i, b); err != nil {
 			return err
 		}
@@ -205,11 +168,11 @@ func (d *decoder) start(m *fastjson.Value) error {
 		return answer.Broken("has a beginning of a wrong type")
 	}
 	d.started = true
-	d.ev = translate.Event{Kind: translate.AnswerStart, ID: tree.Text(m, "id"), Name: tree.Text(m, "model")}
+	d.Ev = translate.Event{Kind: translate.AnswerStart, ID: tree.Text(m, "id"), Name: tree.Text(m, "model")}
 	if d.takeUsage(m.Get("usage")) {
-		d.ev.Usage = &d.usage
+		d.Ev.Usage = &d.usage
 	}
-	return d.emit()
+	return d.Emit()
 }
 
 // takeUsage overlays what the provider has told so far. Its input leaves out
@@ -254,7 +217,7 @@ func (d *decoder) blockStart(i int, v *fastjson.Value) error {
 		return answer.Broken("opens a block twice")
 	}
 	*b = block{number: d.next, open: true}
-	d.ev.Block, d.ev.Kind = b.number, translate.BlockStart
+	d.Ev.Block, d.Ev.Kind = b.number, translate.BlockStart
 	text := ""
 	switch tree.Text(v, "type") {
 	case "text":
@@ -263,13 +226,13 @@ func (d *decoder) blockStart(i int, v *fastjson.Value) error {
 		b.part, text = translate.Reasoning, tree.Text(v, "thinking")
 	case "redacted_thinking":
 		b.part = translate.Reasoning
-		d.ev.Redacted, d.ev.Text = true, tree.Text(v, "data")
+		d.Ev.Redacted, d.Ev.Text = true, tree.Text(v, "data")
 	case "tool_use":
 		b.part = translate.ToolCall
-		d.ev.ID, d.ev.Name = plainOf(tree.Text(v, "id")), tree.Text(v, "name")
+		d.Ev.ID, d.Ev.Name = plainOf(tree.Text(v, "id")), tree.Text(v, "name")
 		// The input comes in pieces, but for servers that send it at once. An
 		// empty one at the start of a stream only says that it is an object.
-		if in := v.Get("input"); in != nil && (!d.o.Stream || in.Type() == fastjson.TypeObject && in.GetObject().Len() > 0) {
+		if in := v.Get("input"); in != nil && (!d.Options.Stream || in.Type() == fastjson.TypeObject && in.GetObject().Len() > 0) {
 			d.raw = rawjson.AppendValue(d.raw[:0], in)
 			text = tree.View(d.raw)
 		}
@@ -280,12 +243,12 @@ func (d *decoder) blockStart(i int, v *fastjson.Value) error {
 		return nil // it goes on when it is whole
 	}
 	d.next++
-	d.ev.Part = b.part
-	d.content = d.content || b.part == translate.ToolCall || d.ev.Redacted
-	if err := d.emit(); err != nil {
+	d.Ev.Part = b.part
+	d.content = d.content || b.part == translate.ToolCall || d.Ev.Redacted
+	if err := d.Emit(); err != nil {
 		return err
 	}
-	d.ev.ID, d.ev.Name, d.ev.Text, d.ev.Redacted = "", "", "", false
+	d.Ev.ID, d.Ev.Name, d.Ev.Text, d.Ev.Redacted = "", "", "", false
 	if err := d.text(translate.Delta, text); err != nil {
 		return err
 	}
@@ -305,17 +268,17 @@ func (d *decoder) text(kind translate.EventKind, s string) error {
 		return nil
 	}
 	d.content = true
-	d.ev.Kind, d.ev.Text = kind, s
-	err := d.emit()
-	d.ev.Text = ""
+	d.Ev.Kind, d.Ev.Text = kind, s
+	err := d.Emit()
+	d.Ev.Text = ""
 	return err
 }
 
 func (d *decoder) citation(v *fastjson.Value) error {
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
-	d.ev.Kind, d.ev.Raw, d.ev.RawFormat = translate.Citation, tree.View(d.raw), translate.Anthropic
-	err := d.emit()
-	d.ev.Raw = ""
+	d.Ev.Kind, d.Ev.Raw, d.Ev.RawFormat = translate.Citation, tree.View(d.raw), translate.Anthropic
+	err := d.Emit()
+	d.Ev.Raw = ""
 	return err
 }
 
@@ -326,12 +289,12 @@ func (d *decoder) delta(i int, v *fastjson.Value) error {
 	b := &d.blocks[i]
 	if b.server != nil {
 		b.server.input = append(b.server.input, tree.Text(v, "partial_json")...)
-		if len(b.server.input) > answer.Bound(d.o.MaxEvent, translate.DefaultMaxEvent) {
+		if len(b.server.input) > d.Options.MaxEvent {
 			return answer.Broken("has a block longer than the gateway takes")
 		}
 		return nil
 	}
-	d.ev.Block, d.ev.Part = b.number, b.part
+	d.Ev.Block, d.Ev.Part = b.number, b.part
 	switch tree.Text(v, "type") {
 	case "text_delta":
 		return d.text(translate.Delta, tree.Text(v, "text"))
@@ -359,14 +322,14 @@ func (d *decoder) blockStop(i int) error {
 		b.number = d.next
 		d.next++
 		raw := b.server.whole()
-		d.ev = translate.Event{Kind: translate.BlockStart, Block: b.number, Part: translate.Server, Raw: raw, RawFormat: translate.Anthropic}
+		d.Ev = translate.Event{Kind: translate.BlockStart, Block: b.number, Part: translate.Server, Raw: raw, RawFormat: translate.Anthropic}
 		b.server = nil
-		if err := d.emit(); err != nil {
+		if err := d.Emit(); err != nil {
 			return err
 		}
 	}
-	d.ev = translate.Event{Kind: translate.BlockStop, Block: b.number, Part: b.part}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.BlockStop, Block: b.number, Part: b.part}
+	return d.Emit()
 }
 
 // whole returns the block with its input put in.
@@ -402,8 +365,8 @@ func (d *decoder) tell(m *fastjson.Value) error { return d.tellWith(m, m.Get("us
 
 func (d *decoder) tellWith(m, usage *fastjson.Value) error {
 	if d.takeUsage(usage) {
-		d.ev = translate.Event{Kind: translate.UsageUpdate, Usage: &d.usage}
-		if err := d.emit(); err != nil {
+		d.Ev = translate.Event{Kind: translate.UsageUpdate, Usage: &d.usage}
+		if err := d.Emit(); err != nil {
 			return err
 		}
 	}
@@ -420,8 +383,8 @@ func (d *decoder) tellWith(m, usage *fastjson.Value) error {
 		}
 	}
 	d.finish = true
-	d.ev = translate.Event{Kind: translate.Finish, Stop: stopReason(reason), Native: reason, StopSequence: tree.Text(m, "stop_sequence")}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.Finish, Stop: stopReason(reason), Native: reason, StopSequence: tree.Text(m, "stop_sequence")}
+	return d.Emit()
 }
 
 // stopReason maps https://platform.claude.com/docs/en/api/handling-stop-reasons.
@@ -458,12 +421,12 @@ func (d *decoder) end() error {
 				}
 			}
 		}
-		d.ev = translate.Event{Kind: translate.Finish, Stop: translate.StopUnknown}
-		if err := d.emit(); err != nil {
+		d.Ev = translate.Event{Kind: translate.Finish, Stop: translate.StopUnknown}
+		if err := d.Emit(); err != nil {
 			return err
 		}
 	}
 	d.over = true
-	d.ev = translate.Event{Kind: translate.AnswerEnd}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.AnswerEnd}
+	return d.Emit()
 }

@@ -5,52 +5,14 @@ import (
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
-// documentEncoder collects an answer and writes it as one message at the end.
-type documentEncoder struct {
-	o      translate.EncodeOptions
-	all    translate.Collector
+// documentWriter writes a whole answer as one object.
+type documentWriter struct {
+	o      *translate.EncodeOptions
 	b      []byte
-	losses translate.Losses
-	over   bool
+	losses *translate.Losses
 }
 
-// Bytes implements [translate.Encoder].
-func (w *documentEncoder) Bytes() []byte { return w.b }
-
-// Reset implements [translate.Encoder].
-func (w *documentEncoder) Reset() { w.b = w.b[:0] }
-
-// Losses implements [translate.Encoder].
-func (w *documentEncoder) Losses() translate.Losses { return w.losses }
-
-// Fail implements [translate.Encoder].
-func (w *documentEncoder) Fail(e *translate.Error) {
-	if !w.over {
-		w.over = true
-		w.b = Codec{}.AppendError(w.b, e)
-	}
-}
-
-// Event implements [translate.Sink].
-func (w *documentEncoder) Event(e *translate.Event) error {
-	if w.over {
-		return nil
-	}
-	if e.Kind == translate.Failure {
-		w.Fail(e.Err)
-		return nil
-	}
-	if err := w.all.Event(e); err != nil {
-		return err
-	}
-	if e.Kind == translate.AnswerEnd {
-		w.over = true
-		w.write(&w.all.Answer)
-	}
-	return nil
-}
-
-func (w *documentEncoder) write(a *translate.Answer) {
+func (w *documentWriter) write(a *translate.Answer) {
 	var c translate.Choice
 	if len(a.Choices) > 0 {
 		c = a.Choices[0]
@@ -61,7 +23,7 @@ func (w *documentEncoder) write(a *translate.Answer) {
 	if len(c.LogProbs) > 0 {
 		w.losses.Drop("logprobs", "a message tells no probabilities")
 	}
-	w.b = appendMessageHead(w.b, a.ID, a.Model, &w.o)
+	w.b = appendMessageHead(w.b, a.ID, a.Model, w.o)
 	w.b = append(w.b, `"content":[`...)
 	calls, refused := false, false
 	for i := range c.Blocks {
@@ -76,7 +38,7 @@ func (w *documentEncoder) write(a *translate.Answer) {
 	w.b = append(appendUsage(w.b, &a.Usage), '}')
 }
 
-func (w *documentEncoder) block(b *translate.Block, n int) {
+func (w *documentWriter) block(b *translate.Block, n int) {
 	switch b.Part {
 	case translate.Image, translate.Audio:
 		w.losses.Drop("content", "a message of an assistant holds no media")
@@ -116,7 +78,7 @@ func (w *documentEncoder) block(b *translate.Block, n int) {
 	w.b = append(w.b, '}')
 }
 
-func (w *documentEncoder) citations(b *translate.Block) {
+func (w *documentWriter) citations(b *translate.Block) {
 	begun := false
 	for _, c := range b.Citations {
 		// Those of other formats have another shape, told by its type.

@@ -1,18 +1,13 @@
 package anthropic
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
-
-// maxMessage bounds the text of an error, in bytes.
-const maxMessage = 4 << 10
 
 // kinds are the types of https://platform.claude.com/docs/en/api/errors.
 var kinds = map[string]translate.ErrorKind{
@@ -31,19 +26,13 @@ var kinds = map[string]translate.ErrorKind{
 // DecodeError implements [translate.Codec].
 func (Codec) DecodeError(status int, body []byte) *translate.Error {
 	e := &translate.Error{Status: status, Kind: translate.KindOfStatus(status)}
-	v, err := fastjson.ParseBytes(body)
-	if err != nil {
-		e.Message = strings.TrimSpace(string(body[:min(len(body), 512)]))
-		if strings.HasPrefix(e.Message, "<") {
-			e.Message = ""
-		}
-	} else {
+	if v, err := fastjson.ParseBytes(body); err == nil {
 		readError(v, e)
+		body = nil
 	}
 	if e.Message == "" {
-		e.Message = "The provider answered with status " + strconv.Itoa(status) + " and no explanation."
+		e.Message = answer.PlainText(body, status)
 	}
-	e.Message = strings.ToValidUTF8(e.Message, "\ufffd")
 	return e
 }
 
@@ -55,24 +44,21 @@ func readError(v *fastjson.Value, e *translate.Error) {
 		in = v
 	}
 	if s, ok := tree.String(in); ok {
-		e.Message = bound(s)
+		e.Message = answer.Bounded(s)
 		return
 	}
-	e.Type = bound(tree.Text(in, "type"))
-	e.Code = bound(tree.Text(in, "code"))
-	e.Param = bound(tree.Text(in, "param"))
+	e.Type = answer.Bounded(tree.Text(in, "type"))
+	e.Code = answer.Bounded(tree.Text(in, "code"))
+	e.Param = answer.Bounded(tree.Text(in, "param"))
 	for _, name := range [...]string{"message", "detail"} {
 		if e.Message == "" {
-			e.Message = bound(tree.Text(in, name))
+			e.Message = answer.Bounded(tree.Text(in, name))
 		}
 	}
 	if kind, ok := kinds[e.Type]; ok {
 		e.Kind = kind
 	}
 }
-
-// bound copies a text, cut to what an error may hold.
-func bound(s string) string { return strings.Clone(s[:min(len(s), maxMessage)]) }
 
 // AppendError implements [translate.Codec].
 func (Codec) AppendError(dst []byte, e *translate.Error) []byte {

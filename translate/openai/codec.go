@@ -13,3 +13,9 @@ type Codec struct{}
 func (Codec) Format() translate.Format { return translate.OpenAI }
 
 var _ translate.Codec = Codec{}
+
+// ToolRules implements [translate.Codec]. See function.name in
+// https://platform.openai.com/docs/api-reference/chat/create.
+func (Codec) ToolRules() translate.ToolRules {
+	return translate.ToolRules{Custom: true, MaxName: 64, NameByte: translate.WordByte}
+}

@@ -16,139 +16,100 @@ func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
 	if bad != nil {
 		return nil, bad
 	}
-	d := requestDecoder{Doc: doc, r: &translate.Request{Format: translate.OpenAI}}
+	d := requestDecoder{Reader: tree.Reader{Doc: doc}, r: &translate.Request{Format: translate.OpenAI}}
 	d.r.OnRelease(doc.Release)
 	root, _ := doc.Root.Object()
 	root.Visit(func(name []byte, v *fastjson.Value) {
-		if d.err == nil && v.Type() != fastjson.TypeNull {
+		if d.Err == nil && v.Type() != fastjson.TypeNull {
 			d.member(name, v)
 		}
 	})
-	if d.err == nil && len(d.r.Messages) == 0 {
-		d.fail("messages", "must be a list with at least one message")
+	if d.Err == nil && len(d.r.Messages) == 0 {
+		d.Fail("messages", "must be a list with at least one message")
 	}
-	if d.err != nil {
+	if d.Err != nil {
 		d.r.Release()
-		return nil, d.err
+		return nil, d.Err
 	}
 	return d.r, nil
 }
 
 type requestDecoder struct {
-	*tree.Doc
-	r   *translate.Request
-	err *translate.Error
-}
-
-func (d *requestDecoder) fail(path, problem string) {
-	if d.err == nil {
-		d.err = translate.Invalid(path, "%s %s.", path, problem)
-	}
-}
-
-func (d *requestDecoder) text(path string, v *fastjson.Value) string {
-	s, ok := tree.String(v)
-	if !ok {
-		d.fail(path, "must be a string")
-	}
-	return s
-}
-
-func (d *requestDecoder) number(path string, v *fastjson.Value) translate.Number {
-	n, ok := d.Number(v)
-	if !ok {
-		d.fail(path, "must be a number")
-	}
-	return n
-}
-
-func (d *requestDecoder) bool(path string, v *fastjson.Value) *bool {
-	b, ok := tree.Bool(v)
-	if !ok {
-		d.fail(path, "must be true or false")
-	}
-	return b
-}
-
-func (d *requestDecoder) list(path string, v *fastjson.Value) []*fastjson.Value {
-	list, err := v.Array()
-	if err != nil {
-		d.fail(path, "must be a list")
-	}
-	return list
+	tree.Reader
+	r *translate.Request
 }
 
 func (d *requestDecoder) member(name []byte, v *fastjson.Value) {
 	r := d.r
 	switch key := string(name); key {
 	case "model":
-		r.Model = d.text(key, v)
+		r.Model = d.Text(key, v)
 	case "stream":
-		if b := d.bool(key, v); b != nil {
+		if b := d.Bool(key, v); b != nil {
 			r.Stream = *b
 		}
 	case "stream_options":
 		r.IncludeUsage = v.GetBool("include_usage")
 	case "messages":
-		list := d.list(key, v)
+		list := d.List(key, v)
 		r.Messages = make([]translate.Message, 0, len(list))
 		for i, m := range list {
 			d.message(i, m)
 		}
 	case "tools":
-		for i, t := range d.list(key, v) {
+		for i, t := range d.List(key, v) {
 			d.tool(i, t)
 		}
 	case "functions":
-		for i, f := range d.list(key, v) {
+		for i, f := range d.List(key, v) {
 			d.function(fmt.Sprintf("functions[%d]", i), f, &translate.Tool{Kind: translate.FunctionTool})
 		}
 	case "tool_choice", "function_call":
 		d.toolChoice(key, v)
 	case "parallel_tool_calls":
-		r.ParallelTools = d.bool(key, v)
+		r.ParallelTools = d.Bool(key, v)
 	case "max_completion_tokens":
-		r.MaxTokens, r.OldMaxTokens = d.number(key, v), false
+		r.MaxTokens, r.OldMaxTokens = d.Number(key, v), false
 	case "max_tokens":
 		if !r.MaxTokens.IsSet() {
-			r.MaxTokens, r.OldMaxTokens = d.number(key, v), true
+			r.MaxTokens, r.OldMaxTokens = d.Number(key, v), true
 		}
 	case "temperature":
-		r.Temperature = d.number(key, v)
+		r.Temperature = d.Number(key, v)
 	case "top_p":
-		r.TopP = d.number(key, v)
+		r.TopP = d.Number(key, v)
 	case "top_k":
-		r.TopK = d.number(key, v)
+		r.TopK = d.Number(key, v)
 	case "frequency_penalty":
-		r.FrequencyPenalty = d.number(key, v)
+		r.FrequencyPenalty = d.Number(key, v)
 	case "presence_penalty":
-		r.PresencePenalty = d.number(key, v)
+		r.PresencePenalty = d.Number(key, v)
 	case "seed":
-		r.Seed = d.number(key, v)
+		r.Seed = d.Number(key, v)
 	case "n":
-		r.N = d.number(key, v)
+		r.N = d.Number(key, v)
 	case "logprobs":
-		r.LogProbs = d.bool(key, v)
+		r.LogProbs = d.Bool(key, v)
 	case "top_logprobs":
-		r.TopLogProbs = d.number(key, v)
+		r.TopLogProbs = d.Number(key, v)
 	case "stop":
 		if s, ok := tree.String(v); ok {
 			r.Stop = []string{s}
 			break
 		}
-		for i, s := range d.list(key, v) {
-			r.Stop = append(r.Stop, d.text(fmt.Sprintf("stop[%d]", i), s))
+		for i, s := range d.List(key, v) {
+			r.Stop = append(r.Stop, d.Text(fmt.Sprintf("stop[%d]", i), s))
 		}
 	case "response_format":
 		d.output(v)
 	case "reasoning_effort":
-		r.Reasoning.Effort = d.text(key, v)
+		r.Reasoning.Effort = d.Text(key, v)
 	case "user":
-		r.User = d.text(key, v)
+		r.User = d.Text(key, v)
 	case "prompt_cache_key":
-		r.CacheKey = d.text(key, v)
+		r.CacheKey = d.Text(key, v)
 	case "service_tier":
-		r.ServiceTier = d.text(key, v)
+		r.ServiceTier = d.Text(key, v)
 	default:
 		r.Extra = append(r.Extra, d.Field(name, v))
 	}
@@ -163,12 +124,12 @@ func (d *requestDecoder) message(i int, v *fastjson.Value) {
 	path := func(member string) string { return fmt.Sprintf("messages[%d]%s", i, member) }
 	o, err := v.Object()
 	if err != nil {
-		d.fail(path(""), "must be an object")
+		d.Fail(path(""), "must be an object")
 		return
 	}
 	role, ok := roles[tree.Text(v, "role")]
 	if !ok {
-		d.fail(path(".role"), "must be system, developer, user, assistant, tool or function")
+		d.Fail(path(".role"), "must be system, developer, user, assistant, tool or function")
 		return
 	}
 	m := translate.Message{Role: role}
@@ -186,15 +147,15 @@ func (d *requestDecoder) message(i int, v *fastjson.Value) {
 		m.Parts = append(m.Parts, translate.Part{Kind: translate.Refusal, Text: s})
 	}
 	o.Visit(func(name []byte, v *fastjson.Value) {
-		if d.err != nil || v.Type() == fastjson.TypeNull {
+		if d.Err != nil || v.Type() == fastjson.TypeNull {
 			return
 		}
 		switch string(name) {
 		case "role", "content", "refusal", "reasoning_content", "reasoning", "reasoning_details":
 		case "name":
-			m.Name = d.text(path(".name"), v)
+			m.Name = d.Text(path(".name"), v)
 		case "tool_calls":
-			for j, c := range d.list(path(".tool_calls"), v) {
+			for j, c := range d.List(path(".tool_calls"), v) {
 				d.toolCall(fmt.Sprintf("messages[%d].tool_calls[%d]", i, j), c, &m)
 			}
 		case "function_call":
@@ -244,7 +205,7 @@ func (d *requestDecoder) toolMessage(i int, v *fastjson.Value, m *translate.Mess
 	if tree.Text(v, "role") == "function" {
 		p.Extra = legacyCall
 	} else if res.CallID == "" {
-		d.fail(path+".tool_call_id", "must name the call that this is the result of")
+		d.Fail(path+".tool_call_id", "must name the call that this is the result of")
 	}
 	o, _ := v.Object()
 	o.Visit(func(name []byte, v *fastjson.Value) {
@@ -262,12 +223,12 @@ func (d *requestDecoder) content(path string, v *fastjson.Value, parts []transla
 		return append(parts, translate.Part{Kind: translate.Text, Text: s}), true
 	}
 	if v.Type() != fastjson.TypeArray {
-		d.fail(path, "must be a string or a list of parts")
+		d.Fail(path, "must be a string or a list of parts")
 		return parts, false
 	}
 	list, _ := v.Array()
 	for j, e := range list {
-		if d.err != nil {
+		if d.Err != nil {
 			break
 		}
 		if s, ok := tree.String(e); ok { // some clients send bare strings
@@ -275,7 +236,7 @@ func (d *requestDecoder) content(path string, v *fastjson.Value, parts []transla
 			continue
 		}
 		if e.Type() != fastjson.TypeObject {
-			d.fail(fmt.Sprintf("%s[%d]", path, j), "must be an object")
+			d.Fail(fmt.Sprintf("%s[%d]", path, j), "must be an object")
 			break
 		}
 		parts = append(parts, d.part(fmt.Sprintf("%s[%d]", path, j), e))
@@ -288,7 +249,7 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 	known := "text"
 	switch kind := tree.Text(v, "type"); kind {
 	case "text":
-		p = translate.Part{Kind: translate.Text, Text: d.text(path+".text", v.Get("text"))}
+		p = translate.Part{Kind: translate.Text, Text: d.Text(path+".text", v.Get("text"))}
 	case "refusal":
 		p, known = translate.Part{Kind: translate.Refusal, Text: tree.Text(v, "refusal")}, kind
 	case "thinking": // Mistral
@@ -300,7 +261,7 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 			url = tree.Text(u, "url")
 		}
 		if url == "" {
-			d.fail(path+".image_url", "must have a url")
+			d.Fail(path+".image_url", "must have a url")
 		}
 		m := &translate.Media{URL: url}
 		if u != nil {
@@ -311,7 +272,7 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 	case "input_audio":
 		a := v.Get("input_audio")
 		if a == nil {
-			d.fail(path+".input_audio", "must be an object")
+			d.Fail(path+".input_audio", "must be an object")
 			break
 		}
 		format := tree.Text(a, "format")
@@ -319,7 +280,7 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 	case "file":
 		f := v.Get("file")
 		if f == nil {
-			d.fail(path+".file", "must be an object")
+			d.Fail(path+".file", "must be an object")
 			break
 		}
 		m := &translate.Media{URL: tree.Text(f, "file_data"), FileID: tree.Text(f, "file_id"), Name: tree.Text(f, "filename")}
@@ -358,7 +319,7 @@ func thinkingText(v *fastjson.Value) string {
 
 func (d *requestDecoder) toolCall(path string, v *fastjson.Value, m *translate.Message) {
 	if v.Type() != fastjson.TypeObject {
-		d.fail(path, "must be an object")
+		d.Fail(path, "must be an object")
 		return
 	}
 	c := &translate.Call{ID: tree.Text(v, "id")}
@@ -377,7 +338,7 @@ func (d *requestDecoder) toolCall(path string, v *fastjson.Value, m *translate.M
 		}
 	}
 	if inner == nil {
-		d.fail(path+".function", "must be an object")
+		d.Fail(path+".function", "must be an object")
 		return
 	}
 	c.Name = tree.Text(inner, "name")
@@ -396,7 +357,7 @@ func (d *requestDecoder) toolCall(path string, v *fastjson.Value, m *translate.M
 func (d *requestDecoder) tool(i int, v *fastjson.Value) {
 	path := fmt.Sprintf("tools[%d]", i)
 	if v.Type() != fastjson.TypeObject {
-		d.fail(path, "must be an object")
+		d.Fail(path, "must be an object")
 		return
 	}
 	t := &translate.Tool{Kind: translate.FunctionTool}
@@ -429,14 +390,14 @@ func (d *requestDecoder) tool(i int, v *fastjson.Value) {
 
 func (d *requestDecoder) function(path string, v *fastjson.Value, t *translate.Tool) {
 	if v.Type() != fastjson.TypeObject {
-		d.fail(path, "must be an object")
+		d.Fail(path, "must be an object")
 		return
 	}
 	o, _ := v.Object()
 	o.Visit(func(name []byte, v *fastjson.Value) {
 		switch string(name) {
 		case "name":
-			t.Name = d.text(path+".name", v)
+			t.Name = d.Text(path+".name", v)
 		case "description":
 			t.Description, _ = tree.String(v)
 		case "parameters":
@@ -450,7 +411,7 @@ func (d *requestDecoder) function(path string, v *fastjson.Value, t *translate.T
 		}
 	})
 	if t.Name == "" {
-		d.fail(path+".name", "must not be empty")
+		d.Fail(path+".name", "must not be empty")
 	}
 	d.r.Tools = append(d.r.Tools, *t)
 }
@@ -466,12 +427,12 @@ func (d *requestDecoder) toolChoice(path string, v *fastjson.Value) {
 		case "required", "any":
 			c.Mode = translate.ToolRequired
 		default:
-			d.fail(path, "must be auto, none, required or an object")
+			d.Fail(path, "must be auto, none, required or an object")
 		}
 		return
 	}
 	if v.Type() != fastjson.TypeObject {
-		d.fail(path, "must be a string or an object")
+		d.Fail(path, "must be a string or an object")
 		return
 	}
 	named := v
@@ -488,7 +449,7 @@ func (d *requestDecoder) toolChoice(path string, v *fastjson.Value) {
 func (d *requestDecoder) output(v *fastjson.Value) {
 	out := &d.r.Output
 	if v.Type() != fastjson.TypeObject {
-		d.fail("response_format", "must be an object")
+		d.Fail("response_format", "must be an object")
 		return
 	}
 	switch tree.Text(v, "type") {
@@ -500,7 +461,7 @@ func (d *requestDecoder) output(v *fastjson.Value) {
 		out.Kind = translate.OutputJSONSchema
 		s := v.Get("json_schema")
 		if tree.IsNull(s) || s.Type() != fastjson.TypeObject {
-			d.fail("response_format.json_schema", "must be an object")
+			d.Fail("response_format.json_schema", "must be an object")
 			return
 		}
 		out.Name, out.Description = tree.Text(s, "name"), tree.Text(s, "description")

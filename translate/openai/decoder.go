@@ -2,7 +2,6 @@ package openai
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/valyala/fastjson"
 
@@ -10,27 +9,20 @@ import (
 	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
-	"github.com/nine-router/nine-router/translate/sse"
 )
 
 // NewDecoder implements [translate.Codec].
 func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
-	d := &decoder{sink: sink, o: o}
-	d.doc.Max = answer.Bound(o.MaxBody, translate.DefaultMaxBody)
-	d.reader.Max = answer.Bound(o.MaxEvent, translate.DefaultMaxEvent)
-	d.reader.Emit = d.event
+	d := &decoder{}
+	d.Init(sink, o)
+	d.OnEvent, d.OnDocument, d.OnEnd = d.event, d.document, d.finished
 	return d
 }
 
 type decoder struct {
-	sink   translate.Sink
-	o      translate.DecodeOptions
-	reader sse.Reader
-	doc    answer.Document
-	parser fastjson.Parser
-	raw    []byte // scratch for JSON that is handed on
+	answer.Input
+	raw []byte // scratch for JSON that is handed on
 
-	ev      translate.Event
 	usage   translate.Usage
 	choices []*choice
 	started bool
@@ -59,39 +51,15 @@ type openCall struct {
 	balance answer.Balance
 }
 
-// Write implements [translate.Decoder].
-func (d *decoder) Write(p []byte) (int, error) {
-	var err error
-	if d.o.Stream {
-		_, err = d.reader.Write(p)
-		if errors.Is(err, sse.ErrTooLong) {
-			err = answer.Broken("has an event longer than the gateway takes")
-		}
-	} else {
-		err = d.doc.Write(p)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// Close implements [translate.Decoder].
-func (d *decoder) Close() error {
-	if !d.o.Stream {
-		if err := d.document(); err != nil {
-			return err
-		}
-	} else if err := d.reader.Close(); err != nil {
-		return err
-	}
+// finished is asked when the provider sent no more.
+func (d *decoder) finished() error {
 	if d.over {
 		return nil
 	}
 	// Some providers leave out the end mark. What they may not leave out is how
 	// the answer ended.
 	for _, c := range d.choices {
-		if !c.finished && d.o.Stream {
+		if !c.finished && d.Options.Stream {
 			return answer.Broken("ended before it was finished")
 		}
 	}
@@ -100,8 +68,6 @@ func (d *decoder) Close() error {
 	}
 	return d.end()
 }
-
-func (d *decoder) emit() error { return d.sink.Event(&d.ev) }
 
 // event takes the data of one event of a stream.
 func (d *decoder) event(_, data []byte) error {
@@ -120,12 +86,12 @@ func (d *decoder) event(_, data []byte) error {
 		}
 		return d.end()
 	}
-	if d.o.Listen && d.content && !matters(data) {
+	if d.Options.Listen && d.content && !matters(data) {
 		return nil
 	}
-	v, err := d.parser.ParseBytes(data)
-	if err != nil || v.Type() != fastjson.TypeObject {
-		return answer.Broken("has an event that is not JSON")
+	v, err := d.Object(data)
+	if err != nil {
+		return err
 	}
 	return d.chunk(v, "delta")
 }
@@ -158,11 +124,7 @@ func valued(data, name []byte, first byte) bool {
 
 // document takes a whole answer, which has the form of a chunk with messages for
 // deltas.
-func (d *decoder) document() error {
-	v, err := d.parser.ParseBytes(d.doc.Bytes())
-	if err != nil || v.Type() != fastjson.TypeObject {
-		return answer.Broken("is not JSON")
-	}
+func (d *decoder) document(v *fastjson.Value) error {
 	if v.Get("choices") == nil && v.Get("error") == nil {
 		return answer.Broken("is not a chat completion")
 	}
@@ -198,8 +160,8 @@ func (d *decoder) fail(v *fastjson.Value) error {
 		e.Message = "The provider failed without an explanation."
 	}
 	d.over = true
-	d.ev = translate.Event{Kind: translate.Failure, Err: e}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.Failure, Err: e}
+	return d.Emit()
 }
 
 func (d *decoder) start(v *fastjson.Value) error {
@@ -208,8 +170,8 @@ func (d *decoder) start(v *fastjson.Value) error {
 	}
 	d.started = true
 	created, _ := tree.Int(v, "created")
-	d.ev = translate.Event{Kind: translate.AnswerStart, ID: tree.Text(v, "id"), Name: tree.Text(v, "model"), Created: created}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.AnswerStart, ID: tree.Text(v, "id"), Name: tree.Text(v, "model"), Created: created}
+	return d.Emit()
 }
 
 // maxChoices bounds what a provider can make the gateway remember.
@@ -224,7 +186,7 @@ func (d *decoder) choice(v *fastjson.Value, delta string) error {
 		d.choices = append(d.choices, &choice{text: -1, thoughts: -1, refusal: -1})
 	}
 	c := d.choices[n]
-	d.ev = translate.Event{Choice: int(n)}
+	d.Ev = translate.Event{Choice: int(n)}
 	if m := v.Get(delta); !tree.IsNull(m) {
 		if m.Type() != fastjson.TypeObject {
 			return answer.Broken("has a choice of a wrong type")
@@ -235,12 +197,12 @@ func (d *decoder) choice(v *fastjson.Value, delta string) error {
 	}
 	if l := v.Get("logprobs"); !tree.IsNull(l) {
 		d.raw = rawjson.AppendValue(d.raw[:0], l)
-		d.ev.Kind, d.ev.Block, d.ev.Part = translate.LogProbs, c.text, translate.Text
-		d.ev.Raw, d.ev.RawFormat = tree.View(d.raw), translate.OpenAI
-		if err := d.emit(); err != nil {
+		d.Ev.Kind, d.Ev.Block, d.Ev.Part = translate.LogProbs, c.text, translate.Text
+		d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.OpenAI
+		if err := d.Emit(); err != nil {
 			return err
 		}
-		d.ev = translate.Event{Choice: int(n)}
+		d.Ev = translate.Event{Choice: int(n)}
 	}
 	reason, ok := tree.String(v.Get("finish_reason"))
 	if !ok || reason == "" {
@@ -307,7 +269,7 @@ func (d *decoder) delta(c *choice, v *fastjson.Value) error {
 			return err
 		}
 	}
-	if a := v.Get("audio"); !tree.IsNull(a) && !d.o.Stream && tree.Text(a, "data") != "" {
+	if a := v.Get("audio"); !tree.IsNull(a) && !d.Options.Stream && tree.Text(a, "data") != "" {
 		if err := d.media(c, translate.Audio, a); err != nil {
 			return err
 		}
@@ -366,9 +328,9 @@ func (d *decoder) signature(c *choice, s string) error {
 			return err
 		}
 	}
-	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.Signature, translate.Reasoning, c.thoughts, s
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Signature, translate.Reasoning, c.thoughts, s
 	d.content = true
-	return d.emit()
+	return d.Emit()
 }
 
 // piece takes a piece of text of the kind.
@@ -389,9 +351,9 @@ func (d *decoder) piece(c *choice, part translate.PartKind, s string) error {
 		}
 	}
 	d.content = true
-	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.Delta, part, *block, s
-	err := d.emit()
-	d.ev.Text = ""
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Delta, part, *block, s
+	err := d.Emit()
+	d.Ev.Text = ""
 	return err
 }
 
@@ -403,8 +365,8 @@ func (d *decoder) open(c *choice, part translate.PartKind, block *int) error {
 	*block = c.next
 	c.next++
 	c.any = true
-	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.BlockStart, part, *block, ""
-	return d.emit()
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.BlockStart, part, *block, ""
+	return d.Emit()
 }
 
 // closeOthers stops what is open, but for calls whose arguments are not complete:
@@ -433,8 +395,8 @@ func (d *decoder) closeOthers(c *choice) error {
 }
 
 func (d *decoder) stop(block int, part translate.PartKind) error {
-	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.BlockStop, part, block, ""
-	return d.emit()
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.BlockStop, part, block, ""
+	return d.Emit()
 }
 
 // opaque hands on what only this format knows, at the last text block.
@@ -445,10 +407,10 @@ func (d *decoder) opaque(c *choice, kind translate.EventKind, v *fastjson.Value)
 		}
 	}
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
-	d.ev.Kind, d.ev.Block, d.ev.Part = kind, c.text, translate.Text
-	d.ev.Raw, d.ev.RawFormat = tree.View(d.raw), translate.OpenAI
-	err := d.emit()
-	d.ev.Raw = ""
+	d.Ev.Kind, d.Ev.Block, d.Ev.Part = kind, c.text, translate.Text
+	d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.OpenAI
+	err := d.Emit()
+	d.Ev.Raw = ""
 	return err
 }
 
@@ -461,12 +423,12 @@ func (d *decoder) media(c *choice, part translate.PartKind, v *fastjson.Value) e
 	block = c.next
 	c.next++
 	c.any, d.content = true, true
-	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.ID = translate.BlockStart, part, block, tree.Text(v, "id")
-	d.ev.Raw, d.ev.RawFormat = tree.View(d.raw), translate.OpenAI
-	if err := d.emit(); err != nil {
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.ID = translate.BlockStart, part, block, tree.Text(v, "id")
+	d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.OpenAI
+	if err := d.Emit(); err != nil {
 		return err
 	}
-	d.ev.ID, d.ev.Raw = "", ""
+	d.Ev.ID, d.Ev.Raw = "", ""
 	return d.stop(block, part)
 }
 
@@ -503,7 +465,7 @@ func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, m
 		}
 	}
 	name := tree.Text(v, "name")
-	if t == nil || id != "" && t.id != id && (t.id != "" || t.balance.Complete()) || id == "" && name != "" && !d.o.Stream {
+	if t == nil || id != "" && t.id != id && (t.id != "" || t.balance.Complete()) || id == "" && name != "" && !d.Options.Stream {
 		if len(c.calls) >= maxCalls {
 			return answer.Broken("has too many tool calls")
 		}
@@ -514,12 +476,12 @@ func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, m
 		t = &c.calls[len(c.calls)-1]
 		c.next++
 		c.any, d.content = true, true
-		d.ev.Kind, d.ev.Part, d.ev.Block = translate.BlockStart, translate.ToolCall, t.block
-		d.ev.ID, d.ev.Name, d.ev.Text, d.ev.Custom = id, name, "", custom
-		if err := d.emit(); err != nil {
+		d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStart, translate.ToolCall, t.block
+		d.Ev.ID, d.Ev.Name, d.Ev.Text, d.Ev.Custom = id, name, "", custom
+		if err := d.Emit(); err != nil {
 			return err
 		}
-		d.ev.ID, d.ev.Name, d.ev.Custom = "", "", false
+		d.Ev.ID, d.Ev.Name, d.Ev.Custom = "", "", false
 	}
 	s := tree.Text(v, member)
 	if a := v.Get(member); a != nil && a.Type() == fastjson.TypeObject {
@@ -532,9 +494,9 @@ func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, m
 	if !custom {
 		t.balance.Add(s)
 	}
-	d.ev.Kind, d.ev.Part, d.ev.Block, d.ev.Text = translate.Delta, translate.ToolCall, t.block, s
-	err := d.emit()
-	d.ev.Text = ""
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Delta, translate.ToolCall, t.block, s
+	err := d.Emit()
+	d.Ev.Text = ""
 	return err
 }
 
@@ -568,15 +530,15 @@ func (d *decoder) takeUsage(v *fastjson.Value) error {
 	if total, ok := tree.Int(u, "total_tokens"); ok {
 		n.Apart = n.Reasoning > 0 && total == n.Input+n.Output+n.Reasoning
 	}
-	d.ev = translate.Event{Kind: translate.UsageUpdate, Usage: n}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.UsageUpdate, Usage: n}
+	return d.Emit()
 }
 
 // end closes what is open and tells how each choice ended.
 func (d *decoder) end() error {
 	d.over = true
 	for i, c := range d.choices {
-		d.ev = translate.Event{Choice: i}
+		d.Ev = translate.Event{Choice: i}
 		if err := d.closeOthers(c); err != nil {
 			return err
 		}
@@ -592,11 +554,11 @@ func (d *decoder) end() error {
 		if !c.finished {
 			stop = translate.StopUnknown
 		}
-		d.ev = translate.Event{Kind: translate.Finish, Choice: i, Stop: stop, Native: c.native}
-		if err := d.emit(); err != nil {
+		d.Ev = translate.Event{Kind: translate.Finish, Choice: i, Stop: stop, Native: c.native}
+		if err := d.Emit(); err != nil {
 			return err
 		}
 	}
-	d.ev = translate.Event{Kind: translate.AnswerEnd}
-	return d.emit()
+	d.Ev = translate.Event{Kind: translate.AnswerEnd}
+	return d.Emit()
 }

@@ -8,56 +8,15 @@ import (
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
-// documentEncoder collects an answer and writes it as one object at the end.
-type documentEncoder struct {
-	o      translate.EncodeOptions
-	all    translate.Collector
+// documentWriter writes a whole answer as one object.
+type documentWriter struct {
+	o      *translate.EncodeOptions
 	b      []byte
-	losses translate.Losses
-	over   bool
+	losses *translate.Losses
 }
 
-// Bytes implements [translate.Encoder].
-func (w *documentEncoder) Bytes() []byte { return w.b }
-
-// Reset implements [translate.Encoder].
-func (w *documentEncoder) Reset() { w.b = w.b[:0] }
-
-// Losses implements [translate.Encoder].
-func (w *documentEncoder) Losses() translate.Losses { return w.losses }
-
-// Fail implements [translate.Encoder].
-func (w *documentEncoder) Fail(e *translate.Error) {
-	if !w.over {
-		w.over = true
-		w.b = Codec{}.AppendError(w.b, e)
-	}
-}
-
-// Event implements [translate.Sink].
-func (w *documentEncoder) Event(e *translate.Event) error {
-	if w.over {
-		return nil
-	}
-	switch e.Kind {
-	case translate.Failure:
-		w.Fail(e.Err)
-		return nil
-	case translate.Unknown:
-		w.losses.Drop(e.Name, "an event that only its own format knows")
-	}
-	if err := w.all.Event(e); err != nil {
-		return err
-	}
-	if e.Kind == translate.AnswerEnd {
-		w.over = true
-		w.write(&w.all.Answer)
-	}
-	return nil
-}
-
-func (w *documentEncoder) write(a *translate.Answer) {
-	w.b = appendHead(w.b, "chat.completion", a.ID, a.Model, a.Created, &w.o)
+func (w *documentWriter) write(a *translate.Answer) {
+	w.b = appendHead(w.b, "chat.completion", a.ID, a.Model, a.Created, w.o)
 	for i := range a.Choices {
 		w.choice(i, &a.Choices[i])
 	}
@@ -65,7 +24,7 @@ func (w *documentEncoder) write(a *translate.Answer) {
 	w.b = append(appendUsage(w.b, &a.Usage), '}')
 }
 
-func (w *documentEncoder) choice(n int, c *translate.Choice) {
+func (w *documentWriter) choice(n int, c *translate.Choice) {
 	var text, thoughts, refusal strings.Builder
 	var calls []*translate.Block
 	var details, citations, images []string
@@ -136,11 +95,11 @@ func (w *documentEncoder) choice(n int, c *translate.Choice) {
 			break
 		}
 	}
-	w.b = rawjson.AppendRaw(w.b, "finish_reason", finishReason(c.Stop, len(calls) > 0, &w.losses))
+	w.b = rawjson.AppendRaw(w.b, "finish_reason", finishReason(c.Stop, len(calls) > 0, w.losses))
 	w.b = append(w.b, '}')
 }
 
-func (w *documentEncoder) list(name string, raw []string) {
+func (w *documentWriter) list(name string, raw []string) {
 	if len(raw) == 0 {
 		return
 	}
@@ -151,7 +110,7 @@ func (w *documentEncoder) list(name string, raw []string) {
 	w.b = append(w.b, ']')
 }
 
-func (w *documentEncoder) calls(calls []*translate.Block) {
+func (w *documentWriter) calls(calls []*translate.Block) {
 	if len(calls) == 0 {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -12,7 +13,11 @@ func (Codec) NewEncoder(o translate.EncodeOptions) translate.Encoder {
 	if o.Stream {
 		return &streamEncoder{o: o}
 	}
-	return &documentEncoder{o: o}
+	return &answer.DocumentEncoder{AppendError: Codec{}.AppendError, Write: func(b []byte, a *translate.Answer, losses *translate.Losses) []byte {
+		w := documentWriter{o: &o, b: b, losses: losses}
+		w.write(a)
+		return w.b
+	}}
 }
 
 // streamEncoder writes chunks: the role in the first of a choice, one

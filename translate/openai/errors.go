@@ -1,17 +1,14 @@
 package openai
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
-
-// maxMessage bounds the text of an error, in bytes.
-const maxMessage = 4 << 10
 
 // DecodeError implements [translate.Codec]. Providers of this format agree on
 // little here: the error is an object, a string, a list of either, or the whole
@@ -20,12 +17,12 @@ func (Codec) DecodeError(status int, body []byte) *translate.Error {
 	e := &translate.Error{Status: status, Kind: translate.KindOfStatus(status)}
 	v, err := fastjson.ParseBytes(body)
 	if err != nil {
-		e.Message = plainText(body, status)
+		e.Message = answer.PlainText(body, status)
 		return e
 	}
 	readError(v, e)
 	if e.Message == "" {
-		e.Message = plainText(nil, status)
+		e.Message = answer.PlainText(nil, status)
 	}
 	return e
 }
@@ -40,7 +37,7 @@ func readError(v *fastjson.Value, e *translate.Error) {
 		}
 	}
 	if v.Type() == fastjson.TypeString {
-		e.Message = bound(string(v.GetStringBytes()))
+		e.Message = answer.Bounded(string(v.GetStringBytes()))
 		return
 	}
 	for _, name := range [...]string{"message", "error", "detail", "error_description", "msg"} {
@@ -67,11 +64,11 @@ func readError(v *fastjson.Value, e *translate.Error) {
 			}
 		}
 	}
-	e.Message = bound(e.Message)
-	e.Type, e.Param = bound(word(v.Get("type"))), bound(word(v.Get("param")))
-	e.Code = bound(word(v.Get("code")))
+	e.Message = answer.Bounded(e.Message)
+	e.Type, e.Param = answer.Bounded(word(v.Get("type"))), answer.Bounded(word(v.Get("param")))
+	e.Code = answer.Bounded(word(v.Get("code")))
 	if e.Type == "" {
-		e.Type = bound(word(v.Get("status")))
+		e.Type = answer.Bounded(word(v.Get("status")))
 	}
 }
 
@@ -87,23 +84,6 @@ func word(v *fastjson.Value) string {
 		return string(v.MarshalTo(nil))
 	}
 	return ""
-}
-
-func bound(s string) string {
-	if len(s) > maxMessage {
-		s = s[:maxMessage]
-	}
-	return strings.ToValidUTF8(s, "\ufffd")
-}
-
-// plainText makes a message of a body that is not JSON. A page of HTML says
-// nothing to a client of an API.
-func plainText(body []byte, status int) string {
-	s := strings.TrimSpace(string(body[:min(len(body), 512)]))
-	if s == "" || strings.HasPrefix(s, "<") {
-		return "The provider answered with status " + strconv.Itoa(status) + " and no explanation."
-	}
-	return bound(s)
 }
 
 // AppendError implements [translate.Codec]. The error is always an object:

@@ -12,32 +12,6 @@ func Broken(how string) *translate.Error {
 	return &translate.Error{Kind: translate.ServerError, Code: "upstream_broken", Message: "The provider's answer " + how + "."}
 }
 
-// A Document collects a body that is one JSON document, within a bound.
-type Document struct {
-	Max  int
-	body []byte
-}
-
-// Write adds to the body.
-func (d *Document) Write(p []byte) error {
-	if len(d.body)+len(p) > d.Max {
-		return Broken("is longer than the gateway takes")
-	}
-	d.body = append(d.body, p...)
-	return nil
-}
-
-// Bytes returns the body so far.
-func (d *Document) Bytes() []byte { return d.body }
-
-// Bound returns n, or the default if n is not positive.
-func Bound(n, otherwise int) int {
-	if n > 0 {
-		return n
-	}
-	return otherwise
-}
-
 // A Balance follows JSON text piece by piece and tells when one value is
 // complete. It sees only brackets and strings, which is enough for arguments:
 // they are objects.

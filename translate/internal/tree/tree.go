@@ -94,16 +94,11 @@ func Int(v *fastjson.Value, path ...string) (int64, bool) {
 	return n, true
 }
 
-// Number returns a number as it was written, and false for any other value.
-func (d *Doc) Number(v *fastjson.Value) (translate.Number, bool) {
-	if v.Type() != fastjson.TypeNumber {
-		return "", false
-	}
-	return translate.Number(d.Raw(v)), true
-}
-
 // Bool returns a pointer to a boolean, and false for any other value.
 func Bool(v *fastjson.Value) (*bool, bool) {
+	if v == nil {
+		return nil, false
+	}
 	switch v.Type() {
 	case fastjson.TypeTrue:
 		b := true

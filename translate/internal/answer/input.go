@@ -1,0 +1,97 @@
+package answer
+
+import (
+	"errors"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/sse"
+)
+
+// Input takes the bytes of an answer, whichever way they come, and hands them on
+// in whole pieces. A decoder embeds it, sets the functions and calls Init.
+type Input struct {
+	Sink    translate.Sink
+	Options translate.DecodeOptions
+
+	// OnEvent takes one event of a stream; OnDocument takes a whole answer; OnEnd
+	// is asked when the provider sent no more, and says what is missing. It is
+	// called for both.
+	OnEvent    func(name, data []byte) error
+	OnDocument func(v *fastjson.Value) error
+	OnEnd      func() error
+
+	Parser fastjson.Parser
+	// Ev is the event that is handed on; it is used again for the next.
+	Ev translate.Event
+
+	reader sse.Reader
+	body   []byte
+}
+
+// Init makes the input ready.
+func (in *Input) Init(sink translate.Sink, o translate.DecodeOptions) {
+	if o.MaxBody <= 0 {
+		o.MaxBody = translate.DefaultMaxBody
+	}
+	if o.MaxEvent <= 0 {
+		o.MaxEvent = translate.DefaultMaxEvent
+	}
+	in.Sink, in.Options = sink, o
+	in.reader.Max = o.MaxEvent
+	in.reader.Emit = func(name, data []byte) error { return in.OnEvent(name, data) }
+}
+
+// Emit hands on Ev.
+func (in *Input) Emit() error { return in.Sink.Event(&in.Ev) }
+
+// Write implements [translate.Decoder].
+func (in *Input) Write(p []byte) (int, error) {
+	if !in.Options.Stream {
+		if len(in.body)+len(p) > in.Options.MaxBody {
+			return 0, Broken("is longer than the gateway takes")
+		}
+		in.body = append(in.body, p...)
+		return len(p), nil
+	}
+	if _, err := in.reader.Write(p); err != nil {
+		return 0, readable(err)
+	}
+	return len(p), nil
+}
+
+// Close implements [translate.Decoder].
+func (in *Input) Close() error {
+	if in.Options.Stream {
+		if err := in.reader.Close(); err != nil {
+			return readable(err)
+		}
+		return in.OnEnd()
+	}
+	v, err := in.Parser.ParseBytes(in.body)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return Broken("is not JSON")
+	}
+	if err := in.OnDocument(v); err != nil {
+		return err
+	}
+	return in.OnEnd()
+}
+
+// readable turns what a reader found into an error for the client.
+func readable(err error) error {
+	if errors.Is(err, sse.ErrTooLong) {
+		return Broken("has an event longer than the gateway takes")
+	}
+	return err
+}
+
+// Object parses one event's data, which must be an object.
+func (in *Input) Object(data []byte) (*fastjson.Value, error) {
+	v, err := in.Parser.ParseBytes(data)
+	if err != nil || v.Type() != fastjson.TypeObject {
+		return nil, Broken("has an event that is not JSON")
+	}
+	return v, nil
+}
