@@ -29,6 +29,12 @@ type LogProb struct {
 	RawFormat Format
 }
 
+// A CitedSource is a source of a text, as it stood.
+type CitedSource struct {
+	Raw       string
+	RawFormat Format
+}
+
 // A Block is one block of a choice: see [Event] for the meaning of the fields.
 type Block struct {
 	Part      PartKind
@@ -40,7 +46,7 @@ type Block struct {
 	Media     *Media
 	Custom    bool
 	Redacted  bool // Text is opaque
-	Citations []string
+	Citations []CitedSource
 	Raw       string
 	RawFormat Format
 }
@@ -114,6 +120,6 @@ func (c *Choice) take(e *Event) {
 		b.Signature = append(b.Signature, e.Text...)
 		b.SignedBy = e.SignedBy
 	case Citation:
-		b.Citations = append(b.Citations, strings.Clone(e.Raw))
+		b.Citations = append(b.Citations, CitedSource{strings.Clone(e.Raw), e.RawFormat})
 	}
 }

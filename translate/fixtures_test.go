@@ -16,10 +16,11 @@ import (
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/anthropic"
 	"github.com/nine-router/nine-router/translate/openai"
+	"github.com/nine-router/nine-router/translate/responses"
 )
 
 // codecs are the formats that recordings are run through, by their folder.
-var codecs = map[string]translate.Codec{"openai-chat": openai.Codec{}, "anthropic-messages": anthropic.Codec{}}
+var codecs = map[string]translate.Codec{"openai-chat": openai.Codec{}, "anthropic-messages": anthropic.Codec{}, "openai-responses": responses.Codec{}}
 
 type fixture struct {
 	File, Format, Kind string
@@ -85,6 +86,11 @@ func fixtures(t *testing.T, kind string) []fixture {
 	for _, f := range m.Files {
 		if f.Kind != kind || codecs[f.Format] == nil {
 			continue
+		}
+		// These formats end an answer with calls like any other; see the
+		// recordings' README.
+		if (f.Format == "openai-responses" || f.Format == "gemini" || f.Format == "ollama") && f.Facts.FinishClass == "stop" && len(f.Facts.ToolCalls) > 0 {
+			f.Facts.FinishClass = "tool_calls"
 		}
 		if f.body, err = os.ReadFile(filepath.Join(dir, f.File)); err != nil {
 			t.Fatal(err)
@@ -403,7 +409,8 @@ func TestRecordedRequestsKeepTheirFacts(t *testing.T) {
 			f.Facts.checkRequest(t, "decoded", r, true, nil)
 			for target, codec := range codecs {
 				var losses translate.Losses
-				out, err := codec.AppendRequest(nil, r, &losses)
+				adapted, _ := translate.Adapt(r, codec.ToolRules(), &losses)
+				out, err := codec.AppendRequest(nil, adapted, &losses)
 				if err != nil {
 					t.Errorf("→ %s: %v", target, err)
 					continue
@@ -480,7 +487,11 @@ func (f facts) checkRequest(t *testing.T, what string, r *translate.Request, sam
 		add(fmt.Sprintf("%d calls, want %d", len(calls), len(f.ToolCalls)))
 	} else {
 		for i, c := range calls {
-			add(f.ToolCalls[i].differs(c.Name, c.ID, c.Arguments))
+			name := c.Name
+			if _, within, ok := strings.Cut(name, "__"); ok && !same && within == f.ToolCalls[i].Name { // of a namespace
+				name = within
+			}
+			add(f.ToolCalls[i].differs(name, c.ID, c.Arguments))
 		}
 	}
 	if len(results) != len(f.ToolResults) {
@@ -493,8 +504,12 @@ func (f facts) checkRequest(t *testing.T, what string, r *translate.Request, sam
 		}
 	}
 	for i, tool := range f.Tools {
-		if same && (i >= len(r.Tools) || tool.Name != "" && r.Tools[i].Name != tool.Name) {
-			add(fmt.Sprintf("tool %d is not %q", i, tool.Name))
+		known := !same || tool.Name == "" && i < len(r.Tools)
+		for _, t := range r.Tools {
+			known = known || t.Name == tool.Name
+		}
+		if !known {
+			add(fmt.Sprintf("tool %d, %q, is gone", i, tool.Name))
 		}
 	}
 }

@@ -19,6 +19,7 @@ type Request struct {
 	Messages []Message
 
 	Tools      []Tool
+	Namespaces []Namespace // of tools, where they have a description
 	ToolChoice ToolChoice
 	// ParallelTools says whether the model may call several tools at once; nil
 	// leaves it to the provider.
@@ -49,6 +50,8 @@ type Request struct {
 	// prompt_cache_key).
 	CacheKey    string
 	ServiceTier string
+	// Verbosity is how long the answer's text shall be: "low", "medium", "high".
+	Verbosity string
 
 	// Cache is a mark for the whole request (Anthropic's top-level
 	// cache_control).
@@ -218,6 +221,7 @@ type Result struct {
 	Parts   []Part
 	Plain   bool // as Message.Plain
 	IsError bool
+	Custom  bool // of a call with free text, in formats that tell
 }
 
 // A CacheMark asks the provider to cache the prompt up to the part that bears it.
@@ -250,6 +254,9 @@ type Tool struct {
 	RawFormat   Format
 	Extra       []Field // see Request.Extra
 }
+
+// A Namespace groups tools.
+type Namespace struct{ Name, Description string }
 
 // A Grammar is what the text for a custom tool has to obey.
 type Grammar struct {
@@ -314,8 +321,24 @@ type ReasoningConfig struct {
 	Mode    ReasoningMode
 	Effort  string // "none", "minimal", "low", "medium", "high", "xhigh", "max"; as it stood
 	Budget  Number // tokens
-	Display string // Anthropic's thinking.display
-	Extra   []Field
+	Display string // Anthropic's thinking.display: "summarized" or "omitted"
+	Summary string // Responses' reasoning.summary: "auto", "concise", "detailed"
+	// Include says, in formats where it has to be asked for (Gemini's
+	// includeThoughts), whether the answer shall show the reasoning.
+	Include *bool
+	// Encrypted says that the client wants the provider's opaque state of the
+	// reasoning, to return it.
+	Encrypted bool
+	Extra     []Field
+}
+
+// Shown says that the client asked for reasoning and wants to see it.
+func (c *ReasoningConfig) Shown() bool {
+	if c.Include != nil {
+		return *c.Include
+	}
+	on := c.Mode == ReasoningOn || c.Mode == ReasoningAdaptive
+	return c.Summary != "" || on && c.Display != "omitted"
 }
 
 // IsSet says that the client asked for anything.

@@ -12,10 +12,11 @@ import (
 
 // ToolRules say what a format lets the tools of a request be.
 type ToolRules struct {
-	Custom     bool // tools with free text for input
-	Namespaces bool // names within namespaces
-	References bool // results that refer to tools, and tools that are loaded later
-	MaxName    int  // bytes of a name
+	Own        Format // whose rules they are: what came in this format obeys them
+	Custom     bool   // tools with free text for input
+	Namespaces bool   // names within namespaces
+	References bool   // results that refer to tools, and tools that are loaded later
+	MaxName    int    // bytes of a name
 	// NameByte says whether a byte may stand in a name.
 	NameByte func(c byte, first bool) bool
 }
@@ -47,6 +48,9 @@ const freeText = "input"
 // rules allow, and the way back for the answer. The request itself stays as it
 // is; it is returned where there is nothing to do.
 func Adapt(r *Request, rules ToolRules, losses *Losses) (*Request, *Names) {
+	if r.Format == rules.Own {
+		return r, nil
+	}
 	a := adapter{rules: rules, losses: losses, names: &Names{map[toolKey]string{}, map[string]backName{}}}
 	if !a.needed(r) {
 		return r, nil

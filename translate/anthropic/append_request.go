@@ -220,6 +220,9 @@ func (w *requestWriter) inner(path string, p *translate.Part) bool {
 		}
 	case translate.Reasoning:
 		return w.reasoning(path, p)
+	case translate.ToolReference:
+		w.b = rawjson.AppendMember(w.b, "type", "tool_reference")
+		w.b = rawjson.AppendMember(w.b, "tool_name", p.Text)
 	case translate.ToolCall:
 		w.call(path, p.Call)
 	case translate.ToolResult:
@@ -244,7 +247,7 @@ func (w *requestWriter) inner(path string, p *translate.Part) bool {
 // API takes no other, and none is invented.
 func (w *requestWriter) reasoning(path string, p *translate.Part) bool {
 	switch {
-	case !w.same:
+	case p.SignedBy != translate.Anthropic:
 		w.losses.Drop(path, "reasoning of another provider, without a signature that Anthropic takes")
 		return false
 	case p.Redacted != "":
@@ -263,9 +266,6 @@ func (w *requestWriter) call(path string, c *translate.Call) {
 	w.b = appendID(rawjson.AppendName(w.b, "id"), c.ID)
 	w.b = rawjson.AppendMember(w.b, "name", c.Name)
 	w.b = rawjson.AppendName(w.b, "input")
-	if c.Custom {
-		w.losses.Approximate(path, "a tool with free text became one with a string")
-	}
 	var ok bool
 	if w.b, ok = appendInput(w.b, c.Arguments, c.Custom); !ok {
 		w.losses.Approximate(path+".arguments", "arguments that are not a JSON object were wrapped in one")
@@ -351,7 +351,7 @@ func (w *requestWriter) tools() {
 	for i := range w.r.Tools {
 		t := &w.r.Tools[i]
 		path := fmt.Sprintf("tools[%d]", i)
-		if t.Kind != translate.CustomTool && t.Kind != translate.FunctionTool && t.RawFormat != translate.Anthropic {
+		if t.Kind == translate.ServerTool && t.RawFormat != translate.Anthropic {
 			w.losses.Drop(path, "a tool that only another provider runs")
 			continue
 		}
@@ -370,9 +370,6 @@ func (w *requestWriter) tools() {
 		}
 		w.b = rawjson.AppendName(w.b, "input_schema")
 		switch {
-		case t.Kind == translate.CustomTool:
-			w.losses.Approximate(path, "a tool with free text became one with a string")
-			w.b = append(w.b, `{"type":"object","properties":{"`+freeText+`":{"type":"string"}},"required":["`+freeText+`"]}`...)
 		case t.Schema == "":
 			w.b = append(w.b, `{"type":"object","properties":{}}`...) // required
 		default:
@@ -380,6 +377,9 @@ func (w *requestWriter) tools() {
 		}
 		if t.Strict != nil && (w.same || *t.Strict) {
 			w.b = rawjson.AppendBool(w.b, "strict", *t.Strict)
+		}
+		if t.Deferred {
+			w.b = rawjson.AppendBool(w.b, "defer_loading", true)
 		}
 		if t.Cache != nil {
 			w.cache(t.Cache)

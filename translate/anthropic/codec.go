@@ -17,5 +17,5 @@ var _ translate.Codec = Codec{}
 // ToolRules implements [translate.Codec]. See tools.name in
 // https://platform.claude.com/docs/en/api/messages.
 func (Codec) ToolRules() translate.ToolRules {
-	return translate.ToolRules{References: true, MaxName: 128, NameByte: translate.WordByte}
+	return translate.ToolRules{Own: translate.Anthropic, References: true, MaxName: 128, NameByte: translate.WordByte}
 }

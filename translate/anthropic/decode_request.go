@@ -243,10 +243,12 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 		m.Name = tree.Text(v, "title")
 		p, known = translate.Part{Kind: translate.File, Media: m}, [3]string{"source", "title"}
 	case "thinking":
-		p = translate.Part{Kind: translate.Reasoning, Text: tree.Text(v, "thinking"), Signature: tree.Text(v, "signature")}
+		p = translate.Part{Kind: translate.Reasoning, Text: tree.Text(v, "thinking")}
+		p.Signature, p.SignedBy = translate.OpenSeal(tree.Text(v, "signature"), translate.Anthropic)
 		known = [3]string{"thinking", "signature"}
 	case "redacted_thinking":
-		p, known = translate.Part{Kind: translate.Reasoning, Redacted: tree.Text(v, "data")}, [3]string{"data"}
+		p, known = translate.Part{Kind: translate.Reasoning}, [3]string{"data"}
+		p.Redacted, p.SignedBy = translate.OpenSeal(tree.Text(v, "data"), translate.Anthropic)
 	case "tool_use":
 		c := &translate.Call{ID: plainOf(d.Text(path+".id", v.Get("id"))), Name: d.Text(path+".name", v.Get("name")), Arguments: "{}"}
 		if in := v.Get("input"); !tree.IsNull(in) {
@@ -259,6 +261,8 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 			res.Parts, res.Plain = d.content(path+".content", c)
 		}
 		p, known = translate.Part{Kind: translate.ToolResult, Result: res}, [3]string{"tool_use_id", "content", "is_error"}
+	case "tool_reference":
+		p, known = translate.Part{Kind: translate.ToolReference, Text: tree.Text(v, "tool_name")}, [3]string{"tool_name"}
 	case "":
 		d.Fail(path+".type", "field required")
 		return p
@@ -329,6 +333,11 @@ func (d *requestDecoder) tool(i int, v *fastjson.Value) {
 			t.Schema = d.Raw(v)
 		case "strict":
 			t.Strict, _ = tree.Bool(v)
+		case "defer_loading":
+			t.Deferred = v.Type() == fastjson.TypeTrue
+			if !t.Deferred {
+				t.Extra = append(t.Extra, d.Field(name, v))
+			}
 		case "cache_control":
 			t.Cache = cacheMark(v)
 		default:

@@ -226,7 +226,8 @@ func (d *decoder) blockStart(i int, v *fastjson.Value) error {
 		b.part, text = translate.Reasoning, tree.Text(v, "thinking")
 	case "redacted_thinking":
 		b.part = translate.Reasoning
-		d.Ev.Redacted, d.Ev.Text = true, tree.Text(v, "data")
+		d.Ev.Redacted = true
+		d.Ev.Text, d.Ev.SignedBy = translate.OpenSeal(tree.Text(v, "data"), translate.Anthropic)
 	case "tool_use":
 		b.part = translate.ToolCall
 		d.Ev.ID, d.Ev.Name = plainOf(tree.Text(v, "id")), tree.Text(v, "name")
@@ -269,6 +270,9 @@ func (d *decoder) text(kind translate.EventKind, s string) error {
 	}
 	d.content = true
 	d.Ev.Kind, d.Ev.Text = kind, s
+	if kind == translate.Signature {
+		d.Ev.Text, d.Ev.SignedBy = translate.OpenSeal(s, translate.Anthropic)
+	}
 	err := d.Emit()
 	d.Ev.Text = ""
 	return err

@@ -56,12 +56,16 @@ func (w *documentWriter) block(b *translate.Block, n int) {
 	case translate.Reasoning:
 		if b.Redacted {
 			w.b = rawjson.AppendMember(w.b, "type", "redacted_thinking")
-			w.b = rawjson.AppendMember(w.b, "data", b.Text)
+			w.b = rawjson.AppendMember(w.b, "data", seal(b.SignedBy)+string(b.Text))
 			break
 		}
 		w.b = rawjson.AppendMember(w.b, "type", "thinking")
 		w.b = rawjson.AppendMember(w.b, "thinking", b.Text)
-		w.b = rawjson.AppendMember(w.b, "signature", b.Signature)
+		signature := string(b.Signature)
+		if signature != "" {
+			signature = seal(b.SignedBy) + signature
+		}
+		w.b = rawjson.AppendMember(w.b, "signature", signature)
 	case translate.ToolCall:
 		w.b = rawjson.AppendMember(w.b, "type", "tool_use")
 		w.b = appendCallID(rawjson.AppendName(w.b, "id"), b.ID, w.o.ID, n)
@@ -81,28 +85,16 @@ func (w *documentWriter) block(b *translate.Block, n int) {
 func (w *documentWriter) citations(b *translate.Block) {
 	begun := false
 	for _, c := range b.Citations {
-		// Those of other formats have another shape, told by its type.
-		if !isOwnCitation(c) {
+		if c.RawFormat != translate.Anthropic {
 			w.losses.Drop("citations", "citations of another format")
 			continue
 		}
 		if !begun {
 			w.b, begun = append(rawjson.AppendName(w.b, "citations"), '['), true
 		}
-		w.b = append(rawjson.AppendComma(w.b), c...)
+		w.b = append(rawjson.AppendComma(w.b), c.Raw...)
 	}
 	if begun {
 		w.b = append(w.b, ']')
 	}
-}
-
-// isOwnCitation says that a citation names its text, as all kinds of this format
-// do: https://platform.claude.com/docs/en/build-with-claude/citations.
-func isOwnCitation(raw string) bool {
-	own := false
-	rawjson.Object([]byte(raw), func(name []byte, _, _ int) error {
-		own = own || string(name) == "cited_text"
-		return nil
-	})
-	return own
 }

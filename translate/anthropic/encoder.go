@@ -51,6 +51,7 @@ type held struct {
 	b       []byte // what was written while it waited
 	stopped bool
 	custom  bool
+	signed  bool // a piece of the signature is out
 }
 
 // Bytes implements [translate.Encoder].
@@ -245,8 +246,8 @@ func (w *streamEncoder) appendStart(b []byte, e *translate.Event) []byte {
 	switch e.Part {
 	case translate.Reasoning:
 		if e.Redacted {
-			b = rawjson.AppendString(append(b, `{"type":"redacted_thinking","data":`...), e.Text)
-			b = append(b, '}')
+			b = append(b, `{"type":"redacted_thinking","data":"`...)
+			b = append(rawjson.AppendEscaped(append(b, seal(e.SignedBy)...), e.Text), `"}`...)
 		} else {
 			b = append(b, `{"type":"thinking","thinking":"","signature":""}`...)
 		}
@@ -261,6 +262,14 @@ func (w *streamEncoder) appendStart(b []byte, e *translate.Event) []byte {
 		b = append(b, `{"type":"text","text":""}`...)
 	}
 	return append(b, "}\n\n"...)
+}
+
+// seal returns what stands in front of a signature that is not Anthropic's.
+func seal(by translate.Format) string {
+	if by == "" || by == translate.Anthropic {
+		return ""
+	}
+	return translate.Seal(by)
 }
 
 // appendCallID appends the id of a call. Where the provider gave none the client
@@ -302,6 +311,12 @@ func (w *streamEncoder) piece(e *translate.Event) {
 		if h.part != translate.Reasoning {
 			return
 		}
+		if s := seal(e.SignedBy); s != "" && !h.signed {
+			w.write(e.Block, func(b []byte) []byte { return appendDelta(b, kind, member, s+e.Text) })
+			h.signed = true
+			return
+		}
+		h.signed = true
 	case h.part == translate.Reasoning:
 		kind, member = "thinking_delta", "thinking"
 	case h.part == translate.ToolCall:

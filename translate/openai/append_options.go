@@ -16,7 +16,7 @@ func (w *requestWriter) tools() {
 	for i := range w.r.Tools {
 		t := &w.r.Tools[i]
 		path := fmt.Sprintf("tools[%d]", i)
-		if t.Kind != translate.FunctionTool && t.RawFormat != translate.OpenAI {
+		if t.Kind == translate.ServerTool && t.RawFormat != translate.OpenAI {
 			w.losses.Drop(path, "a tool that only another provider runs")
 			continue
 		}
@@ -24,8 +24,12 @@ func (w *requestWriter) tools() {
 			w.b, begun = append(rawjson.AppendName(w.b, "tools"), '['), true
 		}
 		w.b = rawjson.AppendComma(w.b)
-		if t.Kind != translate.FunctionTool {
+		switch t.Kind {
+		case translate.ServerTool:
 			w.b = append(w.b, t.Raw...)
+			continue
+		case translate.CustomTool:
+			w.customTool(t)
 			continue
 		}
 		w.b = append(w.b, `{"type":"function","function":{`...)
@@ -61,6 +65,20 @@ func (w *requestWriter) tools() {
 	}
 }
 
+func (w *requestWriter) customTool(t *translate.Tool) {
+	w.b = append(w.b, `{"type":"custom","custom":{`...)
+	w.b = rawjson.AppendMember(w.b, "name", t.Name)
+	if t.Description != "" {
+		w.b = rawjson.AppendMember(w.b, "description", t.Description)
+	}
+	if g := t.Grammar; g != nil {
+		w.b = append(rawjson.AppendName(w.b, "format"), `{"type":"grammar","grammar":{`...)
+		w.b = rawjson.AppendMember(w.b, "syntax", g.Syntax)
+		w.b = append(rawjson.AppendMember(w.b, "definition", g.Definition), "}}"...)
+	}
+	w.b = append(w.b, "}}"...)
+}
+
 func (w *requestWriter) toolChoice() {
 	switch c := &w.r.ToolChoice; c.Mode {
 	case translate.ToolAuto:
@@ -70,7 +88,14 @@ func (w *requestWriter) toolChoice() {
 	case translate.ToolRequired:
 		w.b = rawjson.AppendMember(w.b, "tool_choice", "required")
 	case translate.ToolNamed:
-		w.b = append(rawjson.AppendName(w.b, "tool_choice"), `{"type":"function","function":{`...)
+		kind := "function"
+		for i := range w.r.Tools {
+			if t := &w.r.Tools[i]; t.Name == c.Name && t.Kind == translate.CustomTool {
+				kind = "custom"
+			}
+		}
+		w.b = rawjson.AppendMember(append(rawjson.AppendName(w.b, "tool_choice"), '{'), "type", kind)
+		w.b = append(rawjson.AppendName(w.b, kind), '{')
 		w.b = append(rawjson.AppendMember(w.b, "name", c.Name), "}}"...)
 	case translate.ToolOther:
 		if w.same {
@@ -91,7 +116,7 @@ func (w *requestWriter) options() {
 	r := w.r
 	if r.MaxTokens.IsSet() {
 		name := "max_completion_tokens"
-		if r.OldMaxTokens || !w.same && !newLimit(r.Model) {
+		if r.OldMaxTokens || !w.same && !ownModel(r.Model) {
 			name = "max_tokens"
 		}
 		w.number(name, r.MaxTokens)
@@ -139,10 +164,10 @@ func (w *requestWriter) options() {
 	}
 }
 
-// newLimit says that a model is one of OpenAI's that refuse the old name of the
-// limit; compatible servers mostly know only the old one. See max_tokens in
+// ownModel says that a model is one of OpenAI's own, which refuse the old name of
+// the limit; compatible servers mostly know only the old one. See max_tokens in
 // https://platform.openai.com/docs/api-reference/chat/create.
-func newLimit(model string) bool {
+func ownModel(model string) bool {
 	_, name, ok := strings.Cut(model, "/")
 	if !ok {
 		name = model

@@ -17,8 +17,19 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 	w.b = append(w.b, '{')
 	w.b = rawjson.AppendMember(w.b, "model", r.Model)
 	w.b = append(rawjson.AppendName(w.b, "messages"), '[')
-	for i := range r.Messages {
-		w.message(i, &r.Messages[i])
+	for i := 0; i < len(r.Messages); {
+		j := i + 1
+		// What an assistant did in one turn is one message here; other formats
+		// have an item for each.
+		for !w.same && j < len(r.Messages) && r.Messages[i].Role == translate.RoleAssistant && r.Messages[j].Role == translate.RoleAssistant {
+			j++
+		}
+		if j > i+1 {
+			w.turn(i, joined(r.Messages[i:j]))
+		} else {
+			w.message(i, &r.Messages[i])
+		}
+		i = j
 	}
 	w.b = append(w.b, ']')
 	w.tools()
@@ -47,6 +58,16 @@ type requestWriter struct {
 	r      *translate.Request
 	losses *translate.Losses
 	same   bool // the request came in this format
+}
+
+// joined returns messages of an assistant as one.
+func joined(messages []translate.Message) *translate.Message {
+	one := translate.Message{Role: translate.RoleAssistant}
+	for i := range messages {
+		one.Parts = append(one.Parts, messages[i].Parts...)
+		one.Extra = append(one.Extra, messages[i].Extra...)
+	}
+	return &one
 }
 
 // message writes one message, or several: each tool result is a message of its
@@ -223,11 +244,13 @@ func (w *requestWriter) thoughts(path string, parts []*translate.Part) {
 			name = p.Extra[0].Name
 		}
 		text.WriteString(p.Text)
-		if !w.same && (p.Signature != "" || p.Redacted != "") {
-			w.losses.Drop(path+".content", "signed reasoning of another provider: Chat Completions has no place for the signature")
+		if p.Signature != "" || p.Redacted != "" {
+			w.losses.Drop(path+".content", "signature of another provider, which nobody else takes")
 		}
 	}
-	if text.Len() > 0 {
+	if text.Len() > 0 && !w.same && ownModel(w.r.Model) {
+		w.losses.Drop(path+".content", "reasoning of another provider, which OpenAI takes none of")
+	} else if text.Len() > 0 {
 		w.b = rawjson.AppendMember(w.b, name, text.String())
 	}
 	begun := false

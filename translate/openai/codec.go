@@ -17,5 +17,5 @@ var _ translate.Codec = Codec{}
 // ToolRules implements [translate.Codec]. See function.name in
 // https://platform.openai.com/docs/api-reference/chat/create.
 func (Codec) ToolRules() translate.ToolRules {
-	return translate.ToolRules{Custom: true, MaxName: 64, NameByte: translate.WordByte}
+	return translate.ToolRules{Own: translate.OpenAI, Custom: true, MaxName: 64, NameByte: translate.WordByte}
 }

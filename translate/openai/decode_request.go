@@ -178,8 +178,16 @@ func (d *requestDecoder) reasoning(v *fastjson.Value, m *translate.Message) {
 	for _, e := range details {
 		p := translate.Part{Kind: translate.Reasoning, Raw: d.Raw(e), RawFormat: translate.OpenAI}
 		p.Text = tree.Text(e, "text") + tree.Text(e, "summary")
-		p.Signature = tree.Text(e, "signature")
-		p.Redacted = tree.Text(e, "data")
+		p.Signature, p.SignedBy = translate.OpenSeal(tree.Text(e, "signature"), translate.OpenAI)
+		if data := tree.Text(e, "data"); data != "" {
+			p.Redacted, p.SignedBy = translate.OpenSeal(data, translate.OpenAI)
+		}
+		if p.SignedBy != translate.OpenAI {
+			p.Raw, p.RawFormat = "", ""
+			if p.Redacted != "" && d.joinSignature(m, p) {
+				continue
+			}
+		}
 		m.Parts = append(m.Parts, p)
 	}
 	for _, name := range [...]string{"reasoning_content", "reasoning"} {
@@ -194,6 +202,23 @@ func (d *requestDecoder) reasoning(v *fastjson.Value, m *translate.Message) {
 		}
 	}
 }
+
+// joinSignature puts another provider's signature to the reasoning that the
+// encoder of this format parted it from. One that stood alone is a signature of
+// a reasoning without text.
+func (d *requestDecoder) joinSignature(m *translate.Message, p translate.Part) bool {
+	if rest, ok := strings.CutPrefix(p.Redacted, redactedMark); ok {
+		p.Redacted = rest
+	} else {
+		p.Redacted, p.Signature = "", p.Redacted
+	}
+	m.Parts = append(m.Parts, p)
+	return true
+}
+
+// redactedMark tells, behind the seal, reasoning that is all opaque from the
+// signature of one with a text.
+const redactedMark = "redacted:"
 
 func (d *requestDecoder) toolMessage(i int, v *fastjson.Value, m *translate.Message) {
 	path := fmt.Sprintf("messages[%d]", i)
@@ -365,9 +390,13 @@ func (d *requestDecoder) tool(i int, v *fastjson.Value) {
 	switch kind := tree.Text(v, "type"); {
 	case kind == "custom":
 		c := v.Get("custom")
-		t.Kind, t.Raw, t.RawFormat = translate.CustomTool, d.Raw(v), translate.OpenAI
-		if c != nil {
-			t.Name, t.Description = tree.Text(c, "name"), tree.Text(c, "description")
+		if c == nil || tree.Text(c, "name") == "" {
+			d.Fail(path+".custom.name", "must not be empty")
+			return
+		}
+		t.Kind, t.Name, t.Description = translate.CustomTool, tree.Text(c, "name"), tree.Text(c, "description")
+		if g := c.Get("format", "grammar"); g != nil {
+			t.Grammar = &translate.Grammar{Syntax: tree.Text(g, "syntax"), Definition: tree.Text(g, "definition")}
 		}
 		d.r.Tools = append(d.r.Tools, *t)
 		return
@@ -439,7 +468,10 @@ func (d *requestDecoder) toolChoice(path string, v *fastjson.Value) {
 	if f := v.Get("function"); f != nil {
 		named = f
 	}
-	if name := tree.Text(named, "name"); name != "" && v.Get("custom") == nil {
+	if f := v.Get("custom"); f != nil {
+		named = f
+	}
+	if name := tree.Text(named, "name"); name != "" {
 		c.Mode, c.Name = translate.ToolNamed, name
 		return
 	}

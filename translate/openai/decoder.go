@@ -152,7 +152,7 @@ func (d *decoder) chunk(v *fastjson.Value, delta string) error {
 
 func (d *decoder) fail(v *fastjson.Value) error {
 	e := &translate.Error{Kind: translate.ServerError}
-	readError(v, e)
+	ReadError(v, e)
 	if n, ok := tree.Int(v, "error", "code"); ok && n >= 400 && n < 600 {
 		e.Status, e.Kind = int(n), translate.KindOfStatus(int(n))
 	}
@@ -328,7 +328,8 @@ func (d *decoder) signature(c *choice, s string) error {
 			return err
 		}
 	}
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Signature, translate.Reasoning, c.thoughts, s
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.Signature, translate.Reasoning, c.thoughts
+	d.Ev.Text, d.Ev.SignedBy = translate.OpenSeal(s, translate.OpenAI)
 	d.content = true
 	return d.Emit()
 }
@@ -425,10 +426,16 @@ func (d *decoder) media(c *choice, part translate.PartKind, v *fastjson.Value) e
 	c.any, d.content = true, true
 	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.ID = translate.BlockStart, part, block, tree.Text(v, "id")
 	d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.OpenAI
+	m := translate.Media{Data: tree.Text(v, "data"), Name: tree.Text(v, "transcript")}
+	if u := v.Get("image_url"); !tree.IsNull(u) {
+		m.URL = tree.Text(u, "url")
+		m.SplitDataURL()
+	}
+	d.Ev.Media = &m
 	if err := d.Emit(); err != nil {
 		return err
 	}
-	d.Ev.ID, d.Ev.Raw = "", ""
+	d.Ev.ID, d.Ev.Raw, d.Ev.Media = "", "", nil
 	return d.stop(block, part)
 }
 

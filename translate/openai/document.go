@@ -34,34 +34,36 @@ func (w *documentWriter) choice(n int, c *translate.Choice) {
 		case translate.Text:
 			said = true
 			text.Write(b.Text)
-			for _, raw := range b.Citations {
-				if !strings.Contains(raw, `"url_citation"`) {
+			for _, c := range b.Citations {
+				if raw, ok := annotation(c.Raw, c.RawFormat); ok {
+					citations = append(citations, raw)
+				} else {
 					w.losses.Drop("citations", "citations of another format")
-					continue
 				}
-				citations = append(citations, raw)
 			}
 		case translate.Reasoning:
-			opaque := b.Signature
+			opaque, mark := b.Signature, ""
 			if b.Redacted {
-				opaque = b.Text
+				opaque, mark = b.Text, redactedMark
 			} else {
 				thoughts.Write(b.Text)
 			}
 			if len(opaque) > 0 {
-				details = append(details, string(append(rawjson.AppendString([]byte(`{"type":"reasoning.encrypted","data":`), opaque), '}')))
+				details = append(details, string(append(appendOpaque([]byte(`{"type":"reasoning.encrypted","data":`), b.SignedBy, mark, opaque), '}')))
 			}
 		case translate.Refusal:
 			refusal.Write(b.Text)
 		case translate.ToolCall:
 			calls = append(calls, b)
 		case translate.Image:
-			if b.RawFormat == translate.OpenAI {
-				images = append(images, b.Raw)
+			if b.Media != nil {
+				images = append(images, string(appendImage(nil, b.Media)))
 			}
 		case translate.Audio:
 			if b.RawFormat == translate.OpenAI {
 				audio = b.Raw
+			} else if b.Media != nil {
+				audio = string(appendAudio(nil, b.ID, b.Media))
 			}
 		default:
 			w.losses.Drop("content", "what a provider's own tool did has no place in Chat Completions")

@@ -3,8 +3,11 @@ package openai
 import (
 	"strconv"
 
+	"github.com/valyala/fastjson"
+
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -72,10 +75,9 @@ func (w *streamEncoder) Event(e *translate.Event) error {
 	case translate.Delta:
 		w.delta(e)
 	case translate.Signature:
-		w.open(e.Choice)
-		w.b = append(w.b, `"reasoning_details":[{"type":"reasoning.encrypted","data":`...)
-		w.b = append(rawjson.AppendString(w.b, e.Text), "}]"...)
-		w.close("null")
+		if e.Part == translate.Reasoning {
+			w.opaque(e, "")
+		}
 	case translate.Citation:
 		w.citation(e)
 	case translate.LogProbs:
@@ -182,20 +184,57 @@ func (w *streamEncoder) block(e *translate.Event) {
 		w.close("null")
 	case translate.Reasoning:
 		if e.Redacted {
-			w.open(e.Choice)
-			w.b = append(w.b, `"reasoning_details":[{"type":"reasoning.encrypted","data":`...)
-			w.b = append(rawjson.AppendString(w.b, e.Text), "}]"...)
-			w.close("null")
+			w.opaque(e, redactedMark)
 		}
 	case translate.Image:
-		if e.RawFormat == translate.OpenAI {
+		if e.Media != nil {
 			w.open(e.Choice)
-			w.b = append(append(append(w.b, `"images":[`...), e.Raw...), ']')
+			w.b = append(appendImage(append(w.b, `"images":[`...), e.Media), ']')
+			w.close("null")
+		}
+	case translate.Audio:
+		if e.Media != nil && e.Media.Data != "" {
+			w.open(e.Choice)
+			w.b = appendAudio(append(w.b, `"audio":`...), e.ID, e.Media)
 			w.close("null")
 		}
 	case translate.Server:
 		w.losses.Drop("content", "what a provider's own tool did has no place in Chat Completions")
 	}
+}
+
+// opaque writes a signature, or reasoning that is nothing else, in the form that
+// OpenRouter has for it: https://openrouter.ai/docs/use-cases/reasoning-tokens.
+func (w *streamEncoder) opaque(e *translate.Event, mark string) {
+	w.open(e.Choice)
+	w.b = append(w.b, `"reasoning_details":[{"type":"reasoning.encrypted","data":`...)
+	w.b = append(appendOpaque(w.b, e.SignedBy, mark, e.Text), "}]"...)
+	w.close("null")
+}
+
+// appendOpaque appends a signature as a string, sealed if it is of another format.
+func appendOpaque[S ~string | ~[]byte](b []byte, by translate.Format, mark string, text S) []byte {
+	b = append(b, '"')
+	if by != "" && by != translate.OpenAI {
+		b = append(append(b, translate.Seal(by)...), mark...)
+	}
+	return append(rawjson.AppendEscaped(b, text), '"')
+}
+
+// appendImage appends an image of an answer in the form that OpenRouter has for
+// it; OpenAI itself has none.
+func appendImage(b []byte, m *translate.Media) []byte {
+	b = append(b, `{"type":"image_url","image_url":{"url":`...)
+	return append(appendDataURL(b, m), "}}"...)
+}
+
+func appendAudio(b []byte, id string, m *translate.Media) []byte {
+	b = append(b, '{')
+	if id != "" {
+		b = rawjson.AppendMember(b, "id", id)
+	}
+	b = rawjson.AppendMember(b, "data", m.Data)
+	return append(rawjson.AppendMember(b, "transcript", m.Name), '}')
 }
 
 // appendCallID appends the id of a call. Where the provider gave none the client
@@ -240,13 +279,32 @@ func (w *streamEncoder) delta(e *translate.Event) {
 }
 
 func (w *streamEncoder) citation(e *translate.Event) {
-	if e.RawFormat != translate.OpenAI {
+	raw, ok := annotation(e.Raw, e.RawFormat)
+	if !ok {
 		w.losses.Drop("citations", "citations of another format")
 		return
 	}
 	w.open(e.Choice)
-	w.b = append(append(append(w.b, `"annotations":[`...), e.Raw...), ']')
+	w.b = append(append(append(w.b, `"annotations":[`...), raw...), ']')
 	w.close("null")
+}
+
+// annotation returns a citation as Chat Completions has it, if it is of one of
+// OpenAI's formats: they differ in where the members stand.
+func annotation(raw string, format translate.Format) (string, bool) {
+	switch format {
+	case translate.OpenAI:
+		return raw, true
+	case translate.Responses:
+		v, err := fastjson.Parse(raw)
+		if err != nil || tree.TextAt(v, "type") != "url_citation" {
+			return "", false
+		}
+		v.Del("type")
+		b := rawjson.AppendValue([]byte(`{"type":"url_citation","url_citation":`), v)
+		return string(append(b, '}')), true
+	}
+	return "", false
 }
 
 func (w *streamEncoder) end() {
@@ -270,7 +328,8 @@ func finishReason(s translate.StopReason, calls bool, losses *translate.Losses) 
 	case translate.StopFiltered, translate.StopRefused:
 		return `"content_filter"`
 	case translate.StopPause:
-		losses.Approximate("stop_reason", "a paused turn became a stop")
+		losses.Approximate("stop_reason", "a paused turn became one that was cut")
+		return `"length"`
 	}
 	if calls {
 		return `"tool_calls"`

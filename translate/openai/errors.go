@@ -20,14 +20,16 @@ func (Codec) DecodeError(status int, body []byte) *translate.Error {
 		e.Message = answer.PlainText(body, status)
 		return e
 	}
-	readError(v, e)
+	ReadError(v, e)
 	if e.Message == "" {
 		e.Message = answer.PlainText(nil, status)
 	}
 	return e
 }
 
-func readError(v *fastjson.Value, e *translate.Error) {
+// ReadError reads an error from a body, from an event, or from wherever a
+// provider has put it.
+func ReadError(v *fastjson.Value, e *translate.Error) {
 	for range 4 { // lists and wrappers within each other
 		switch {
 		case v.Type() == fastjson.TypeArray && len(v.GetArray()) > 0:
@@ -58,7 +60,7 @@ func readError(v *fastjson.Value, e *translate.Error) {
 	if strings.HasPrefix(e.Message, "{") {
 		if inner, err := fastjson.Parse(e.Message); err == nil && inner.Type() == fastjson.TypeObject {
 			nested := &translate.Error{}
-			readError(inner, nested)
+			ReadError(inner, nested)
 			if nested.Message != "" && !strings.HasPrefix(nested.Message, "{") {
 				e.Message = nested.Message
 			}

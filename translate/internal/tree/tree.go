@@ -80,6 +80,16 @@ func Text(v *fastjson.Value, name string) string {
 	return s
 }
 
+// TextAt returns the text at the end of a path, empty if there is no such string.
+// The value itself may be absent.
+func TextAt(v *fastjson.Value, path ...string) string {
+	if v == nil {
+		return ""
+	}
+	s, _ := String(v.Get(path...))
+	return s
+}
+
 // Int returns an object's member as an integer, and whether it is a number.
 func Int(v *fastjson.Value, path ...string) (int64, bool) {
 	m := v.Get(path...)
