@@ -53,6 +53,10 @@ type App struct {
 	// it. URLs end up in logs. Default: false.
 	QueryKeys bool `json:"query_keys,omitempty"`
 
+	// Refuse WebSockets, over which Codex and OpenAI's SDKs can speak to
+	// /v1/responses. They go on over plain HTTP then. Default: false.
+	NoSockets bool `json:"no_sockets,omitempty"`
+
 	// Whether to make a key and print it to standard output when the gateway
 	// starts without any. Default: only if standard output is a terminal.
 	FirstKey *bool `json:"first_key,omitempty"`
@@ -175,7 +179,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.options = gateway.Options{
-		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys,
+		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys, NoSockets: a.NoSockets,
 		Limits: gateway.Limits{Body: a.MaxBody, Answer: a.MaxAnswer, Event: a.MaxEvent},
 		Times: gateway.Times{
 			FirstContent: time.Duration(a.Times.FirstContent), Silence: time.Duration(a.Times.Silence),
@@ -247,7 +251,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	a.options.Store, a.options.Health = l.store, l.health
+	a.options.Store, a.options.Health, a.options.Continuity = l.store, l.health, l.memory
 	g, err := gateway.New(context.Background(), a.options)
 	if err != nil {
 		return errors.Join(err, l.release())

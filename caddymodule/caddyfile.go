@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/nine-router/nine-router/caddymodule/provider"
 )
 
 func init() {
@@ -28,6 +31,7 @@ func init() {
 //		encryption_key <placeholder>
 //		open
 //		query_keys
+//		sockets off
 //		first_key      on|off
 //		max_body       <size>
 //		max_answer     <size>
@@ -97,6 +101,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = flag(d, &a.Open)
 		case "query_keys":
 			err = flag(d, &a.QueryKeys)
+		case "sockets":
+			var word string
+			if err = oneArg(d, &word); err == nil && word != "off" && word != "on" {
+				err = d.Errf("sockets: expected on or off, not %q", word)
+			}
+			a.NoSockets = word == "off"
 		case "first_key":
 			err = onOff(d, &a.FirstKey)
 		case "max_body":
@@ -303,8 +313,8 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 		var err error
 		switch option {
 		case "format":
-			if err = oneArg(d, &p.Format); err == nil && p.Format != "openai" && p.Format != "anthropic" {
-				err = d.Errf("format: expected openai or anthropic, not %q", p.Format)
+			if err = oneArg(d, &p.Format); err == nil && !slices.Contains(provider.Formats(), p.Format) {
+				err = d.Errf("format: expected one of %s, not %q", strings.Join(provider.Formats(), ", "), p.Format)
 			}
 		case "base_url":
 			err = oneArg(d, &p.BaseURL)

@@ -28,12 +28,14 @@ type lease struct {
 	dir    string
 	store  store.Store
 	health *gateway.Health
+	memory *gateway.Continuity
 }
 
 // pooled is the value in the pool.
 type pooled struct {
 	store  store.Store
 	health *gateway.Health
+	memory *gateway.Continuity
 	log    *zap.Logger
 }
 
@@ -64,13 +66,13 @@ func acquire(dir string, key store.Secret, log *zap.Logger) (*lease, error) {
 		}
 		log.Info("store opened", zap.String("directory", dir))
 		closeAtExit()
-		return &pooled{store: s, health: gateway.NewHealth(), log: log}, nil
+		return &pooled{store: s, health: gateway.NewHealth(), memory: gateway.NewContinuity(), log: log}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	p := v.(*pooled)
-	return &lease{dir: dir, store: p.store, health: p.health}, nil
+	return &lease{dir: dir, store: p.store, health: p.health, memory: p.memory}, nil
 }
 
 var errGone = errors.New("the store is closed")

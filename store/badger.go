@@ -38,6 +38,7 @@ type Badger struct {
 	seal      *sealer
 	hasher    *Hasher
 	books     *books
+	kept      *kept
 	watchers
 
 	snap atomic.Pointer[Snapshot]
@@ -67,6 +68,9 @@ func OpenBadger(ctx context.Context, o BadgerOptions) (*Badger, error) {
 		return nil, errors.Join(err, shut(b.stateDB))
 	}
 	if err := b.load(o, fresh); err != nil {
+		return nil, errors.Join(err, shut(b.telemetry), shut(b.stateDB))
+	}
+	if b.kept, err = openKept(b.telemetry, o.Logger); err != nil {
 		return nil, errors.Join(err, shut(b.telemetry), shut(b.stateDB))
 	}
 	b.books = newBooks(b.telemetry, o.Logger)

@@ -17,6 +17,7 @@ type Memory struct {
 	mu     sync.RWMutex
 	state  *state
 	books  map[string]Exchange
+	kept   map[keptName]keptValue
 	closed bool
 }
 
@@ -24,7 +25,7 @@ type Memory struct {
 func NewMemory() *Memory {
 	pepper := make([]byte, 32)
 	rand.Read(pepper)
-	return &Memory{hasher: NewHasher(pepper), state: newState(), books: map[string]Exchange{}}
+	return &Memory{hasher: NewHasher(pepper), state: newState(), books: map[string]Exchange{}, kept: map[keptName]keptValue{}}
 }
 
 // Snapshot implements [Store].
@@ -101,3 +102,52 @@ func (m *Memory) Close() error {
 }
 
 var _ Store = (*Memory)(nil)
+
+type keptName struct{ owner, name string }
+
+type keptValue struct {
+	value []byte
+	until time.Time
+}
+
+// Keep implements [Store].
+func (m *Memory) Keep(_ context.Context, owner, name string, value []byte, until time.Time) error {
+	if err := keepable(owner, name, value); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.kept[keptName{owner, name}] = keptValue{slices.Clone(value), until}
+	return nil
+}
+
+// Kept implements [Store].
+func (m *Memory) Kept(_ context.Context, owner, name string) ([]byte, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	v, ok := m.kept[keptName{owner, name}]
+	if !ok || keptDay(time.Now()) > keptDay(v.until) {
+		return nil, ErrNotFound
+	}
+	return slices.Clone(v.value), nil
+}
+
+// Forget implements [Store].
+func (m *Memory) Forget(_ context.Context, owner, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if _, ok := m.kept[keptName{owner, name}]; !ok {
+		return ErrNotFound
+	}
+	delete(m.kept, keptName{owner, name})
+	return nil
+}

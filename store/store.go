@@ -60,6 +60,19 @@ type Store interface {
 	// first, until visit returns false. The record is valid only in the call.
 	Exchanges(ctx context.Context, from, to time.Time, visit func(*Exchange) bool) error
 
+	// Keep keeps a value for its owner under a name, over an older one, until the
+	// day of the given time has passed, or until there is no room for it: what is
+	// kept is a convenience that may be gone at any time. It returns when the
+	// value survives a kill of the process.
+	Keep(ctx context.Context, owner, name string, value []byte, until time.Time) error
+
+	// Kept returns what was kept, or ErrNotFound. Nobody finds what another
+	// owner keeps.
+	Kept(ctx context.Context, owner, name string) ([]byte, error)
+
+	// Forget removes what was kept, or returns ErrNotFound.
+	Forget(ctx context.Context, owner, name string) error
+
 	// Close writes what is pending and gives the store up. Calls that are
 	// under way finish first. A second call returns nil.
 	Close() error

@@ -30,6 +30,10 @@ type Error struct {
 	Param   string    // the request's member that is at fault
 	Message string    // for people; never a secret, never JSON inside a string
 
+	// Details is JSON that the provider put beside the message for programs, in
+	// formats that have a place for it; empty without.
+	Details string
+
 	// RequestID names the exchange. Formats whose error bodies have a place for
 	// it carry it there.
 	RequestID string

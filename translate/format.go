@@ -70,6 +70,10 @@ type DecodeOptions struct {
 	// that most events need not be parsed.
 	Listen bool
 
+	// Whole asks the decoder of a stream to keep the answer as one document, if
+	// the format tells it so at the end: see [Documenter].
+	Whole bool
+
 	// MaxEvent bounds one event of a stream, and MaxBody a whole document, in
 	// bytes. Zero means [DefaultMaxEvent] and [DefaultMaxBody].
 	MaxEvent, MaxBody int
@@ -106,9 +110,23 @@ type EncodeOptions struct {
 	// where the provider tells the input only at the end. Zero announces zero.
 	InputEstimate int64
 
+	// Whole asks the encoder of a stream to keep the answer as one document: see
+	// [Documenter].
+	Whole bool
+
+	// List asks for the stream as one JSON list, where the format has that
+	// framing too (Gemini).
+	List bool
+
 	// Request is what is answered, for formats whose answers repeat parts of it;
 	// nil where it was not decoded. It must outlive the encoder.
 	Request *Request
+}
+
+// A Documenter is a decoder or an encoder of a streamed answer that has it as one
+// document too, once it has ended, in formats that have such a thing.
+type Documenter interface {
+	Document() []byte
 }
 
 // A Decoder turns the bytes of one answer into events. Bytes may be cut anywhere.

@@ -14,6 +14,10 @@ type Request struct {
 	// where it has to.
 	IncludeUsage bool
 
+	// CountOnly says that only the tokens of the input are asked for: options of
+	// the answer are left out.
+	CountOnly bool
+
 	// Messages is the conversation in order. Instructions that a format keeps
 	// apart (Anthropic's system) come first, as messages of RoleSystem.
 	Messages []Message

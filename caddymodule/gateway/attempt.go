@@ -4,9 +4,11 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,10 +24,17 @@ const maxErrorBody = 64 << 10
 // attempt asks one candidate. It returns nil if the client has its answer. last
 // says that there is nobody else to ask.
 func (x *exchange) attempt(c *candidate, last bool) *failure {
-	if x.call.op == provider.CountTokens && c.endpoint.Format != translate.Anthropic {
-		return x.estimateTokens()
+	if !c.endpoint.Can(x.operation(c)) {
+		if x.call.op == provider.CountTokens {
+			return x.estimateTokens(c)
+		}
+		return &failure{err: &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "unsupported_operation",
+			Message: "The provider " + c.provider.Name + " has no such operation."}, fault: fault{Scope: ScopeRequest, Reason: "unsupported", Elsewhere: true}}
 	}
-	passing := c.endpoint.Format == x.call.format
+	passing := x.passes(c)
+	if f := x.dependent(passing); f != nil {
+		return f
+	}
 	body, refused := x.encode(c, passing)
 	if refused != nil {
 		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "untranslatable", Elsewhere: true}}
@@ -35,7 +44,13 @@ func (x *exchange) attempt(c *candidate, last bool) *failure {
 	watch := time.AfterFunc(x.g.o.Times.FirstContent, func() { cancel(errFirstContent) })
 	defer watch.Stop()
 
-	req, err := c.endpoint.NewRequest(ctx, x.call.op, body, c.connection.APIKey, x.r.Header, passing)
+	req, err := c.endpoint.NewRequest(ctx, &provider.Call{
+		Operation: x.operation(c), Model: c.model, Stream: x.rec.Stream, Body: body,
+		Credential: c.connection.APIKey, Client: x.r.Header, PassThrough: passing,
+	})
+	if errors.Is(err, provider.ErrUnsupported) {
+		return &failure{err: unknownModel(x.env.model), fault: fault{Scope: ScopeRequest, Reason: "unknown_model", Elsewhere: true}}
+	}
 	if err != nil {
 		x.g.o.Logger.Error("building an upstream request", zap.String("exchange", x.rec.ID), zap.String("provider", c.provider.Name), zap.Error(err))
 		return &failure{err: internal(), fault: fault{Scope: ScopeGateway, Reason: "request"}}
@@ -56,6 +71,45 @@ func (x *exchange) attempt(c *candidate, last bool) *failure {
 	return a.relay()
 }
 
+// dependent is the failure of a request that goes on with something that only
+// another provider has. Both errors make clients send the whole conversation.
+func (x *exchange) dependent(passing bool) *failure {
+	var err *translate.Error
+	switch {
+	case passing:
+		return nil
+	case x.unresolved:
+		err = unknownPrevious(x.env.previous)
+	case strings.Contains(x.env.thread, `"continue"`):
+		err = unknownThread()
+	default:
+		return nil
+	}
+	return &failure{err: err, fault: fault{Scope: ScopeRequest, Reason: "not_kept", Elsewhere: true}}
+}
+
+// unknownThread is the error on which Anthropic's clients replay a thread as a
+// whole; nothing is kept of threads here.
+func unknownThread() *translate.Error {
+	return &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Details: `{"error_code":"thread_not_found"}`,
+		Message: "The thread is not kept by this gateway. Send the whole conversation."}
+}
+
+// operation is what the candidate is asked for. Ollama's clients have two ways to
+// ask for text; only one of them is a conversation.
+func (x *exchange) operation(c *candidate) provider.Operation {
+	if x.env.prompt && x.passes(c) {
+		return provider.Generate
+	}
+	return x.call.op
+}
+
+// passes says that the client's own bytes go to the candidate: both speak the
+// same format, and nothing in them is of another provider or of ours.
+func (x *exchange) passes(c *candidate) bool {
+	return c.endpoint.Format == x.call.format && !x.foreign
+}
+
 // plain undoes a compression that we did not ask for.
 func plain(resp *http.Response) (io.Reader, error) {
 	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
@@ -73,25 +127,65 @@ func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate
 	if passing {
 		return x.env.withModel(c.model), nil
 	}
-	if x.request == nil {
-		req, err := x.codec.DecodeRequest(x.env.body)
-		if err != nil {
-			return nil, asError(err)
-		}
-		x.request = req
+	if refused := x.decode(); refused != nil {
+		return nil, refused
 	}
 	req := *x.request
-	req.Model = c.model
+	req.Model, req.Stream = c.model, x.rec.Stream
+	req.CountOnly = x.call.op == provider.CountTokens
+	x.recall(&req)
 	var losses translate.Losses
-	body, err := x.g.codecs[c.endpoint.Format].AppendRequest(nil, &req, &losses)
+	codec := x.g.codecs[c.endpoint.Format]
+	adapted, names := translate.Adapt(&req, codec.ToolRules(), &losses)
+	body, err := codec.AppendRequest(nil, adapted, &losses)
 	if err != nil {
 		return nil, asError(err)
 	}
+	if x.strict() && len(losses) > 0 {
+		return nil, lossy(losses)
+	}
+	x.names = names
 	x.rec.Losses = len(losses)
 	if ce := x.g.o.Logger.Check(zap.DebugLevel, "translated"); ce != nil {
 		ce.Write(zap.String("exchange", x.rec.ID), zap.Any("losses", losses))
 	}
 	return provider.Body{body}, nil
+}
+
+// decode reads the request, once for all candidates.
+func (x *exchange) decode() *translate.Error {
+	if x.request != nil {
+		return nil
+	}
+	req, err := x.codec.DecodeRequest(x.env.body)
+	if err != nil {
+		return asError(err)
+	}
+	x.request = req
+	return nil
+}
+
+// strict says that the client would rather have an error than an answer to a
+// request of which something was lost.
+func (x *exchange) strict() bool {
+	on, _ := strconv.ParseBool(x.r.Header.Get("X-Nine-Router-Strict"))
+	return on
+}
+
+// lossy is the error for a strict request that the candidate's format cannot
+// express as it is.
+func lossy(losses translate.Losses) *translate.Error {
+	var b strings.Builder
+	b.WriteString("The request is strict and cannot be expressed as it is:")
+	for i, l := range losses {
+		if i == 10 {
+			fmt.Fprintf(&b, " and %d more", len(losses)-i)
+			break
+		}
+		fmt.Fprintf(&b, " %s (%s);", l.Path, l.Why)
+	}
+	return &translate.Error{Status: http.StatusBadRequest, Kind: translate.InvalidRequest, Code: "lossy_translation",
+		Param: losses[0].Path, Message: strings.TrimSuffix(b.String(), ";") + "."}
 }
 
 // asError returns err as what a client can be shown.
@@ -160,7 +254,7 @@ func (a *answer) broken(how string) *failure {
 
 func isStream(h http.Header) bool {
 	t, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return t == "text/event-stream"
+	return t == "text/event-stream" || t == "application/x-ndjson"
 }
 
 func (g *Gateway) logAttempt(x *exchange, c *candidate, f *failure) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/rawjson"
 	"github.com/nine-router/nine-router/translate/sse"
 )
 
@@ -57,15 +58,32 @@ func (c *client) keepAlive() {
 		return
 	}
 	c.head(nil)
-	var b []byte
-	if c.x.call.format == translate.Anthropic {
-		b = sse.AppendEvent(nil, "ping", []byte(`{"type":"ping"}`))
-	} else {
-		b = sse.AppendComment(nil, "waiting for the provider")
-	}
-	c.x.w.Write(b)
+	c.x.w.Write(c.x.waiting())
 	c.rc.Flush()
 	c.timer.Reset(c.x.g.o.Times.KeepAlive)
+}
+
+// waiting is what tells a client of a stream that there will be more. Clients of
+// two formats fail on anything that is not an event of theirs, so they get one
+// that says nothing.
+func (x *exchange) waiting() []byte {
+	switch x.call.format {
+	case translate.Anthropic:
+		return sse.AppendEvent(nil, "ping", []byte(`{"type":"ping"}`))
+	case translate.Gemini:
+		if x.call.array {
+			return []byte(" ")
+		}
+		return sse.AppendEvent(nil, "", []byte(`{"candidates":[]}`))
+	case translate.Ollama:
+		b := rawjson.AppendMember([]byte("{"), "model", x.rec.Requested)
+		b = rawjson.AppendMember(b, "created_at", x.rec.Began.UTC().Format(time.RFC3339Nano))
+		if x.env.prompt {
+			return append(b, `,"response":"","done":false}`+"\n"...)
+		}
+		return append(b, `,"message":{"role":"assistant","content":""},"done":false}`+"\n"...)
+	}
+	return sse.AppendComment(nil, "waiting for the provider")
 }
 
 // head writes the header of a stream, once. The lock is held.
@@ -76,7 +94,14 @@ func (c *client) head(upstream http.Header) {
 	c.headed = true
 	h := c.x.w.Header()
 	c.x.g.responseHeaders(h, upstream)
-	h["Content-Type"] = eventStream
+	switch {
+	case c.x.call.array:
+		h["Content-Type"] = jsonType
+	case c.x.call.format == translate.Ollama:
+		h["Content-Type"] = lineStream
+	default:
+		h["Content-Type"] = eventStream
+	}
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = unbuffered // for an nginx in front
 	setID(h, c.x.call.format, c.x.rec.ID)
@@ -85,6 +110,7 @@ func (c *client) head(upstream http.Header) {
 
 var (
 	eventStream = []string{"text/event-stream"}
+	lineStream  = []string{"application/x-ndjson"}
 	noStore     = []string{"no-store"}
 	unbuffered  = []string{"no"}
 )
@@ -115,7 +141,7 @@ func (c *client) stream(upstream http.Header, piece []byte) error {
 func (c *client) failInStream(e *translate.Error) {
 	told := *e
 	told.RequestID = c.x.rec.ID
-	enc := c.x.codec.NewEncoder(translate.EncodeOptions{Stream: true})
+	enc := c.x.codec.NewEncoder(translate.EncodeOptions{Stream: true, List: c.x.call.array, Request: c.x.request})
 	enc.Fail(&told)
 	c.stream(nil, enc.Bytes())
 }

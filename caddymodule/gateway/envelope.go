@@ -15,32 +15,40 @@ import (
 type envelope struct {
 	body     []byte
 	model    string
-	from, to int // the place of the model's value in body
+	from, to int // the place of the model's value in body, 0 if it is not there
 	stream   bool
+
+	previous string // Responses' previous_response_id
+	thread   string // Anthropic's thread, as it stood
+	store    string // Responses' store, as it stood
+	prompt   bool   // Ollama's generate
 }
 
 // control are the members on which the gateway, or a limit, decides something.
 // JSON parsers differ in what they make of a name that comes twice or in other
 // letters, so such a body could mean one thing here and another upstream.
-var control = [...]string{"model", "stream", "messages", "tools", "max_tokens", "max_completion_tokens", "n", "user", "metadata"}
+var control = [...]string{
+	"model", "stream", "messages", "tools", "max_tokens", "max_completion_tokens", "n", "user", "metadata",
+	"input", "contents", "prompt", "max_output_tokens", "previous_response_id", "thread", "store",
+}
 
 // open reads the envelope of a body and checks that it is JSON.
-func open(body []byte) (*envelope, *translate.Error) {
-	e := &envelope{body: body}
+func open(body []byte, c *call) (*envelope, *translate.Error) {
+	e := &envelope{body: body, stream: c.stream || c.format == translate.Ollama}
 	var seen [len(control)]bool
 	err := rawjson.Object(body, func(name []byte, start, end int) error {
-		for i, c := range control {
-			if len(name) < len(c) || len(name) > len(c)+8 || !strings.EqualFold(string(name), c) {
+		for i, known := range control {
+			if len(name) < len(known) || len(name) > len(known)+8 || !strings.EqualFold(string(name), known) {
 				continue
 			}
-			if string(name) != c {
-				return translate.Invalid(c, "The member %q is spelt in other letters than %q.", name, c)
+			if string(name) != known {
+				return translate.Invalid(known, "The member %q is spelt in other letters than %q.", name, known)
 			}
 			if seen[i] {
-				return translate.Invalid(c, "The member %q comes twice.", c)
+				return translate.Invalid(known, "The member %q comes twice.", known)
 			}
 			seen[i] = true
-			return e.take(c, start, end)
+			return e.take(known, start, end, c)
 		}
 		return nil
 	})
@@ -51,16 +59,35 @@ func open(body []byte) (*envelope, *translate.Error) {
 		}
 		return nil, translate.Invalid("", "The body is not valid JSON: %v.", err)
 	}
+	if c.model != "" { // the path names it
+		e.model, e.from, e.to = strings.TrimPrefix(c.model, "models/"), 0, 0
+	}
 	if e.model == "" {
 		return nil, translate.Invalid("model", "The request names no model.")
 	}
-	if !seen[2] {
+	has := func(name string) bool {
+		for i, known := range control {
+			if known == name {
+				return seen[i]
+			}
+		}
+		return false
+	}
+	switch {
+	case c.op == provider.Embed, c.op == provider.Compact:
+	case (c.format == translate.OpenAI || c.format == translate.Anthropic) && !has("messages"):
+		return nil, translate.Invalid("messages", "The request has no messages.")
+	case c.format == translate.Responses && !has("input") && e.previous == "" && !has("prompt"):
+		return nil, translate.Invalid("input", "The request has no input.")
+	case c.format == translate.Gemini && c.op == provider.Chat && !has("contents"):
+		return nil, translate.Invalid("contents", "The request has no contents.")
+	case c.format == translate.Ollama && !has("messages") && !has("prompt"):
 		return nil, translate.Invalid("messages", "The request has no messages.")
 	}
 	return e, nil
 }
 
-func (e *envelope) take(name string, start, end int) error {
+func (e *envelope) take(name string, start, end int, c *call) error {
 	value := e.body[start:end]
 	switch name {
 	case "model":
@@ -75,25 +102,40 @@ func (e *envelope) take(name string, start, end int) error {
 		switch string(value) {
 		case "true":
 			e.stream = true
-		case "false", "null":
+		case "false":
+			e.stream = false
+		case "null":
 		default:
 			return translate.Invalid(name, "stream must be true or false.")
 		}
-	case "messages":
+	case "messages", "contents":
 		if value[0] != '[' {
-			return translate.Invalid(name, "messages must be an array.")
+			return translate.Invalid(name, "%s must be an array.", name)
 		}
-		if len(bytes.TrimSpace(value[1:len(value)-1])) == 0 {
-			return translate.Invalid(name, "messages must not be empty.")
+		// Ollama loads a model for a request without messages.
+		if len(bytes.TrimSpace(value[1:len(value)-1])) == 0 && c.format != translate.Ollama {
+			return translate.Invalid(name, "%s must not be empty.", name)
 		}
-	case "max_tokens", "max_completion_tokens", "n":
+	case "prompt":
+		e.prompt = c.format == translate.Ollama
+	case "max_tokens", "max_completion_tokens", "max_output_tokens", "n":
 		if c := value[0]; c != 'n' && c != '-' && (c < '0' || c > '9') {
 			return translate.Invalid(name, "%s must be a number.", name)
 		}
 	case "tools":
-		if value[0] != '[' && value[0] != 'n' {
+		if value[0] != '[' && value[0] != 'n' && c.format != translate.Gemini {
 			return translate.Invalid(name, "tools must be an array.")
 		}
+	case "previous_response_id":
+		if value[0] == '"' && c.format == translate.Responses {
+			e.previous = string(rawjson.Unquote(value))
+		}
+	case "thread":
+		if value[0] == '{' && c.format == translate.Anthropic {
+			e.thread = string(value)
+		}
+	case "store":
+		e.store = string(value)
 	}
 	return nil
 }
@@ -104,7 +146,7 @@ const maxModel = 512
 // withModel returns the body with another model name and not a byte else
 // changed, without a copy of the rest.
 func (e *envelope) withModel(model string) provider.Body {
-	if model == e.model {
+	if model == e.model || e.to == 0 {
 		return provider.Body{e.body}
 	}
 	return provider.Body{e.body[:e.from], rawjson.AppendString(nil, model), e.body[e.to:]}

@@ -20,11 +20,17 @@ type exchange struct {
 	call  call
 	codec translate.Codec // of the client
 
-	env      *envelope
-	request  *translate.Request // decoded when the first candidate needs it
-	out      client             // what the client has been sent
-	rec      store.Exchange
-	recorded bool
+	env     *envelope
+	request *translate.Request // decoded when the first candidate needs it
+	names   *translate.Names   // of the tools, for the candidate that is asked
+	// foreign says that the body holds state of a provider of another format, so
+	// that it cannot be passed on as it is.
+	foreign bool
+	// unresolved says that the body names a response that is not kept here.
+	unresolved bool
+	out        client // what the client has been sent
+	rec        store.Exchange
+	recorded   bool
 }
 
 // A failure is what the client is told when nothing is left to try.
@@ -42,11 +48,16 @@ func (x *exchange) run(snap *snapshot) *failure {
 	if refused != nil {
 		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "body"}}
 	}
-	env, refused := open(body)
+	env, refused := open(body, &x.call)
 	if refused != nil {
 		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "malformed"}}
 	}
 	x.env = env
+	if refused := x.resolvePrevious(); refused != nil {
+		return &failure{err: refused, fault: fault{Scope: ScopeGateway, Reason: "kept"}}
+	}
+	env = x.env
+	x.foreign = translate.HasSeal(env.body)
 	x.rec.Requested, x.rec.Stream = env.model, env.stream && x.call.op == provider.Chat
 	list, refused, after := x.g.candidates(snap, env.model, x.call.format, time.Now())
 	if refused != nil {

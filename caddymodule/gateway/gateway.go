@@ -27,6 +27,9 @@ type Options struct {
 	Health    *Health
 	Declared  Declared
 
+	// Continuity remembers reasoning across requests. Nil is one of its own.
+	Continuity *Continuity
+
 	// Open lets clients in who have no key of this gateway.
 	// One that they send is known even so.
 	Open bool
@@ -34,6 +37,9 @@ type Options struct {
 	// QueryKeys accepts a key as the query parameter "key", as Google's clients
 	// may send it. URLs end up in logs, so it is off by default.
 	QueryKeys bool
+
+	// NoSockets refuses WebSockets; their clients then use plain HTTP.
+	NoSockets bool
 
 	Limits Limits
 	Times  Times

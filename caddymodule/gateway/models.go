@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"io"
 	"net/http"
 	"slices"
+	"strings"
+
+	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
@@ -10,40 +14,51 @@ import (
 )
 
 // serveModels answers with the list of models, or one of them, in the shape of
-// whoever asks: https://platform.openai.com/docs/api-reference/models and
-// https://platform.claude.com/docs/en/api/models-list.
+// whoever asks: https://platform.openai.com/docs/api-reference/models,
+// https://platform.claude.com/docs/en/api/models-list,
+// https://ai.google.dev/api/models and https://docs.ollama.com/api/tags.
 func (g *Gateway) serveModels(w http.ResponseWriter, s *snapshot, c call) {
-	var b []byte
-	switch {
-	case c.model != "":
+	if c.model != "" {
 		m, ok := s.model(c.model)
 		if !ok {
 			g.refuse(w, c.format, unknownModel(c.model))
 			return
 		}
-		b = appendModel(nil, m, c.format)
-	case c.format == translate.Anthropic:
-		b = append(b, `{"data":`...)
-		b = appendModels(b, s.models, c.format)
+		g.writeDocument(w, c.format, appendModel(nil, m, c.format))
+		return
+	}
+	b := []byte(`{"object":"list","data":`)
+	switch c.format {
+	case translate.Anthropic:
+		b = append(b[:0], `{"data":`...)
+	case translate.Gemini, translate.Ollama:
+		b = append(b[:0], `{"models":`...)
+	}
+	b = append(b, '[')
+	for _, m := range s.models {
+		b = appendModel(rawjson.AppendComma(b), m, c.format)
+	}
+	b = append(b, ']')
+	if c.format == translate.Anthropic {
 		b = append(b, `,"has_more":false,"first_id":`...)
 		b = appendEnd(b, s.models, 0)
 		b = append(b, `,"last_id":`...)
 		b = appendEnd(b, s.models, len(s.models)-1)
-		b = append(b, '}')
-	default:
-		b = append(b, `{"object":"list","data":`...)
-		b = appendModels(b, s.models, c.format)
-		b = append(b, '}')
 	}
+	g.writeDocument(w, c.format, append(b, '}'))
+}
+
+func (g *Gateway) writeDocument(w http.ResponseWriter, f translate.Format, b []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	setID(h, c.format, store.NewID("nrx"))
+	h["Content-Type"] = jsonType
+	setID(h, f, store.NewID("nrx"))
 	w.Write(b)
 }
 
 // model finds one model: a listed one, or any that a provider without a list of
 // models would be asked for.
 func (s *snapshot) model(id string) (Model, bool) {
+	id = strings.TrimPrefix(id, "models/")
 	for _, m := range s.models {
 		if m.ID == id {
 			return m, true
@@ -57,37 +72,79 @@ func (s *snapshot) model(id string) (Model, bool) {
 	return Model{}, false
 }
 
-func appendModels(b []byte, models []Model, f translate.Format) []byte {
-	b = append(b, '[')
-	for i, m := range models {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendModel(b, m, f)
-	}
-	return append(b, ']')
-}
-
 // appendModel appends one entry. Nobody told us when a model was made, so the
 // time is the epoch.
 func appendModel(b []byte, m Model, f translate.Format) []byte {
-	if f == translate.Anthropic {
-		b = append(b, `{"type":"model","id":`...)
-		b = rawjson.AppendString(b, m.ID)
-		b = append(b, `,"display_name":`...)
-		b = rawjson.AppendString(b, m.ID)
-		return append(b, `,"created_at":"1970-01-01T00:00:00Z"}`...)
+	b = append(b, '{')
+	switch f {
+	case translate.Anthropic:
+		b = rawjson.AppendMember(b, "type", "model")
+		b = rawjson.AppendMember(b, "id", m.ID)
+		b = rawjson.AppendMember(b, "display_name", m.ID)
+		b = rawjson.AppendMember(b, "created_at", "1970-01-01T00:00:00Z")
+	case translate.Gemini:
+		b = rawjson.AppendMember(b, "name", "models/"+m.ID)
+		b = rawjson.AppendMember(b, "baseModelId", m.ID)
+		b = rawjson.AppendMember(b, "version", "")
+		b = rawjson.AppendMember(b, "displayName", m.ID)
+		b = rawjson.AppendRaw(b, "supportedGenerationMethods", `["generateContent","countTokens"]`)
+	case translate.Ollama:
+		b = rawjson.AppendMember(b, "name", m.ID)
+		b = rawjson.AppendMember(b, "model", m.ID)
+		b = rawjson.AppendMember(b, "modified_at", "1970-01-01T00:00:00Z")
+		b = rawjson.AppendRaw(b, "size", "0")
+		b = rawjson.AppendMember(b, "digest", "")
+		b = rawjson.AppendRaw(b, "details", ollamaDetails)
+	default:
+		b = rawjson.AppendMember(b, "id", m.ID)
+		b = rawjson.AppendMember(b, "object", "model")
+		b = rawjson.AppendRaw(b, "created", "0")
+		b = rawjson.AppendMember(b, "owned_by", m.Owner)
 	}
-	b = append(b, `{"id":`...)
-	b = rawjson.AppendString(b, m.ID)
-	b = append(b, `,"object":"model","created":0,"owned_by":`...)
-	b = rawjson.AppendString(b, m.Owner)
 	return append(b, '}')
 }
+
+// ollamaDetails are the members that Ollama's clients read of every model; of one
+// that runs elsewhere there is nothing to tell.
+const ollamaDetails = `{"parent_model":"","format":"","family":"","families":[],"parameter_size":"","quantization_level":""}`
 
 func appendEnd(b []byte, models []Model, i int) []byte {
 	if i < 0 || i >= len(models) {
 		return append(b, "null"...)
 	}
 	return rawjson.AppendString(b, models[i].ID)
+}
+
+// serveShow answers what a model can do, see https://docs.ollama.com/api/show.
+// What is not known is left to be tried.
+func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request, s *snapshot, c call) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	v, bad := fastjson.ParseBytes(body)
+	if err != nil || bad != nil {
+		g.refuse(w, c.format, translate.Invalid("", "The body is not valid JSON."))
+		return
+	}
+	name := string(v.GetStringBytes("model"))
+	if name == "" {
+		name = string(v.GetStringBytes("name"))
+	}
+	m, ok := s.model(name)
+	if !ok {
+		g.refuse(w, c.format, unknownModel(name))
+		return
+	}
+	b := rawjson.AppendRaw([]byte{'{'}, "details", ollamaDetails)
+	b = rawjson.AppendMember(b, "modified_at", "1970-01-01T00:00:00Z")
+	b = rawjson.AppendRaw(b, "capabilities", `["completion","tools","vision","thinking"]`)
+	b = append(rawjson.AppendName(b, "model_info"), '{')
+	b = append(rawjson.AppendMember(b, "general.basename", m.ID), "}}"...)
+	g.writeDocument(w, c.format, b)
+}
+
+// ollamaVersion is the version of Ollama's API that is spoken here: clients ask
+// for a least one.
+const ollamaVersion = "0.12.0"
+
+func (g *Gateway) serveVersion(w http.ResponseWriter) {
+	g.writeDocument(w, translate.Ollama, []byte(`{"version":"`+ollamaVersion+`"}`))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -31,7 +32,7 @@ func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error)
 	defer cancel()
 	began := time.Now()
 	e := &m.Endpoints[0]
-	req, err := e.NewRequest(ctx, provider.ListModels, nil, c.APIKey, nil, false)
+	req, err := e.NewRequest(ctx, &provider.Call{Operation: provider.ListModels, Credential: c.APIKey})
 	if err != nil {
 		return Probe{}, fmt.Errorf("asking %s for its models: %w", m.Name, err)
 	}
@@ -50,19 +51,30 @@ func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error)
 		p.Detail = g.clean(g.codecs[e.Format].DecodeError(resp.StatusCode, body).Message, &candidate{connection: c})
 	default:
 		v, err := fastjson.ParseBytes(body)
-		if err != nil || !v.Exists("data") {
+		if err != nil || !v.Exists("data") && !v.Exists("models") {
 			p.Detail = "The provider answered, but not with a list of models."
 			break
 		}
-		for _, entry := range v.GetArray("data") {
-			if id := entry.GetStringBytes("id"); len(id) > 0 {
-				p.Models = append(p.Models, string(id))
-			}
-		}
+		p.Models = listed(v)
 		p.OK = true
 		p.Detail = fmt.Sprintf("The provider lists %d models.", len(p.Models))
 	}
 	return p, nil
+}
+
+// listed returns the models of a list in any of the formats' shapes.
+func listed(v *fastjson.Value) (models []string) {
+	for _, list := range [...]string{"data", "models"} {
+		for _, entry := range v.GetArray(list) {
+			for _, name := range [...]string{"id", "name", "model"} {
+				if id := entry.GetStringBytes(name); len(id) > 0 {
+					models = append(models, strings.TrimPrefix(string(id), "models/"))
+					break
+				}
+			}
+		}
+	}
+	return models
 }
 
 func (s *snapshot) connection(id string) (*member, *store.Connection) {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 )
@@ -32,6 +35,7 @@ type answer struct {
 	decoder translate.Decoder
 	encoder translate.Encoder // nil if bytes pass through
 	seen    observer
+	whole   []byte // of an answer that passes as one document
 	held    []byte // bytes from before the first content, or an event that is not whole yet
 	content bool   // the client has been sent content
 }
@@ -47,6 +51,9 @@ type observer struct {
 	stop     translate.StopReason
 	ended    bool
 	failure  *translate.Error
+	memory   *rememberer // nil if there is nothing to remember
+	answer   string      // id of the answer, for the ids of its calls
+	calls    int
 }
 
 // Event implements translate.Sink.
@@ -80,6 +87,17 @@ func (o *observer) Event(e *translate.Event) error {
 	if o.next == nil {
 		return nil
 	}
+	if e.Kind == translate.BlockStart && e.Part == translate.ToolCall {
+		o.calls++
+		if e.ID == "" {
+			// Calls without an id get one here, so that it is the same for the
+			// client and for whatever is remembered of the turn.
+			e.ID = "call_" + o.answer + "_" + strconv.Itoa(o.calls)
+		}
+	}
+	if o.memory != nil {
+		o.memory.Event(e)
+	}
 	return o.next.Event(e)
 }
 
@@ -103,20 +121,32 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }
 func (a *answer) relay() *failure {
 	x := a.x
 	stream := isStream(a.resp.Header)
-	if x.call.op != "chat" {
+	switch x.call.op {
+	case provider.Chat:
+	case provider.CountTokens:
+		return a.relayCount()
+	default:
 		return a.relayDocument()
 	}
 	limits := x.g.o.Limits
-	asIs := a.passing && stream == x.rec.Stream
+	asIs := a.passing && stream == x.rec.Stream && !x.call.array
 	if !asIs {
+		// A body that passes needs no decoding, but its answer may need to know
+		// what was asked.
+		x.decode()
+		if forgetful(x.call.format) {
+			a.seen.memory = &rememberer{}
+		}
+		a.seen.answer = strings.TrimPrefix(x.rec.ID, "nrx_")
 		a.encoder = x.codec.NewEncoder(translate.EncodeOptions{
 			Stream: x.rec.Stream, IncludeUsage: x.request != nil && x.request.IncludeUsage,
-			Model: x.rec.Requested, ID: x.rec.ID, Created: x.rec.Began.Unix(),
+			Model: x.rec.Requested, ID: strings.TrimPrefix(x.rec.ID, "nrx_"), Created: x.rec.Began.Unix(),
+			Request: x.request, InputEstimate: x.inputEstimate(), List: x.call.array, Whole: x.keeps(),
 		})
-		a.seen.next = a.encoder
+		a.seen.next = x.names.Restore(a.encoder)
 	}
 	a.decoder = a.codec().NewDecoder(&a.seen, translate.DecodeOptions{
-		Stream: stream, Listen: asIs, MaxEvent: int(limits.Event), MaxBody: int(limits.Answer),
+		Stream: stream, Listen: asIs, Whole: asIs && x.keeps(), MaxEvent: int(limits.Event), MaxBody: int(limits.Answer),
 	})
 	if !stream || !x.rec.Stream {
 		return a.relayWhole(asIs)
@@ -197,7 +227,7 @@ func (a *answer) pass(b []byte) error {
 		a.held = append(a.held, b...)
 		b = a.held
 	}
-	whole := wholeEvents(b)
+	whole := wholeEvents(b, a.x.call.format == translate.Ollama)
 	var err error
 	if whole > 0 {
 		err = a.x.out.stream(a.resp.Header, b[:whole])
@@ -207,8 +237,11 @@ func (a *answer) pass(b []byte) error {
 }
 
 // wholeEvents returns the length of the part of b that ends with an event's
-// blank line.
-func wholeEvents(b []byte) int {
+// blank line, or with the end of a line where each is an event.
+func wholeEvents(b []byte, lines bool) int {
+	if lines {
+		return bytes.LastIndexByte(b, '\n') + 1
+	}
 	if bytes.HasSuffix(b, []byte("\n\n")) {
 		return len(b)
 	}
@@ -255,6 +288,12 @@ func (a *answer) close(err error) *failure {
 func (a *answer) finish() {
 	a.meter()
 	a.x.rec.Outcome, a.x.rec.Status = store.Finished, http.StatusOK
+	if a.seen.memory != nil {
+		a.x.remember(a.seen.memory)
+	}
+	if !a.x.recorded {
+		a.x.keep(a.document(a.whole))
+	}
 	a.x.record()
 }
 
@@ -337,6 +376,7 @@ func (a *answer) relayWhole(asIs bool) *failure {
 		return f
 	}
 	a.x.rec.FirstContent = time.Since(a.x.rec.Began)
+	a.whole = whole
 	a.finish()
 	var err error
 	switch {

@@ -16,7 +16,10 @@ import (
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/anthropic"
+	"github.com/nine-router/nine-router/translate/cohere"
+	"github.com/nine-router/nine-router/translate/ollama"
 	"github.com/nine-router/nine-router/translate/openai"
+	"github.com/nine-router/nine-router/translate/responses"
 )
 
 // A Gateway answers the API's requests. It is safe for concurrent use.
@@ -49,12 +52,18 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.Continuity == nil {
+		o.Continuity = NewContinuity()
+	}
 	if o.Health == nil {
 		o.Health = NewHealth()
 	}
 	g := &Gateway{o: o, codecs: map[translate.Format]translate.Codec{
 		translate.OpenAI:    openai.Codec{},
+		translate.Responses: responses.Codec{},
 		translate.Anthropic: anthropic.Codec{},
+		translate.Ollama:    ollama.Codec{},
+		provider.Cohere:     cohere.Codec{},
 	}}
 	return g, g.Reload(ctx)
 }
@@ -86,14 +95,21 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request) (*store.Exchange
 	if !ok {
 		return nil, false
 	}
+	if c.format == translate.Responses && c.op == provider.Chat && r.Method == http.MethodGet {
+		return nil, g.upgrade(w, r, c)
+	}
 	if !slices.Contains(c.methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(c.methods, ", "))
 		g.refuse(w, c.format, &translate.Error{Status: http.StatusMethodNotAllowed, Kind: translate.InvalidRequest,
 			Message: "This path takes " + strings.Join(c.methods, " or ") + "."})
 		return nil, true
 	}
-	if c.hello {
+	switch c.answer {
+	case byHello:
 		w.WriteHeader(http.StatusOK)
+		return nil, true
+	case byVersion:
+		g.serveVersion(w)
 		return nil, true
 	}
 	snap := g.snap.Load()
@@ -102,11 +118,37 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request) (*store.Exchange
 		g.refuse(w, c.format, denied)
 		return nil, true
 	}
-	if c.op == provider.ListModels {
+	switch c.answer {
+	case byModels:
 		g.serveModels(w, snap, c)
+		return nil, true
+	case byShow:
+		g.serveShow(w, r, snap, c)
+		return nil, true
+	case byKept:
+		g.serveKept(w, r, c, keyID)
 		return nil, true
 	}
 	return g.exchange(w, r, snap, c, keyID), true
+}
+
+// upgrade answers GET of a path that is a socket for those who ask for one.
+func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, c call) bool {
+	if !isUpgrade(r) || g.o.NoSockets {
+		// On this status clients go on over plain HTTP.
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Allow", http.MethodPost)
+		g.refuse(w, c.format, &translate.Error{Status: http.StatusUpgradeRequired, Kind: translate.InvalidRequest,
+			Message: "This path takes POST, or a WebSocket where the gateway has them switched on."})
+		return true
+	}
+	keyID, denied := g.authenticate(g.snap.Load(), r)
+	if denied != nil {
+		g.refuse(w, c.format, denied)
+		return true
+	}
+	g.serveSocket(w, r, c, keyID, func(*store.Exchange) {})
+	return true
 }
 
 // refuse answers a request that does not become an exchange.

@@ -70,8 +70,8 @@ func (p *Provider) check() error {
 	seen := map[translate.Format]bool{}
 	for i := range p.Endpoints {
 		e := &p.Endpoints[i]
-		if e.Format != translate.OpenAI && e.Format != translate.Anthropic {
-			return fmt.Errorf("its format %q is not one of: openai, anthropic", e.Format)
+		if paths[e.Format] == nil {
+			return fmt.Errorf("its format %q is not one of: %s", e.Format, strings.Join(Formats(), ", "))
 		}
 		if seen[e.Format] {
 			return fmt.Errorf("it has two endpoints of format %q", e.Format)

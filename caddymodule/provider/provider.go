@@ -68,6 +68,8 @@ const (
 	Bearer  Auth = "bearer"    // Authorization: Bearer
 	XAPIKey Auth = "x-api-key" // X-Api-Key
 	APIKey  Auth = "api-key"   // Api-Key, as Azure does
+
+	XGoogAPIKey Auth = "x-goog-api-key" // X-Goog-Api-Key
 )
 
 // An Operation is what is asked of a provider.
@@ -76,9 +78,16 @@ type Operation string
 // The operations.
 const (
 	Chat        Operation = "chat"
+	Generate    Operation = "generate" // Ollama's chat without roles
 	CountTokens Operation = "count_tokens"
+	Compact     Operation = "compact" // Responses' shortening of a conversation
+	Embed       Operation = "embed"
 	ListModels  Operation = "list_models"
 )
+
+// Cohere is a format that only providers speak, no client:
+// https://docs.cohere.com/v2/reference/chat.
+const Cohere translate.Format = "cohere"
 
 // ModelPrefix is what stands before the slash of the provider's models' names.
 func (p *Provider) ModelPrefix() string {

@@ -21,13 +21,36 @@ var ErrUnsupported = errors.New("operation is not supported by the format")
 
 // compiled is an endpoint made ready for the requests of every exchange.
 type compiled struct {
-	urls    map[Operation]*url.URL
-	headers http.Header // the operator's
+	base    *url.URL
+	urls    map[Operation]*url.URL // of operations whose path is the same for all models
+	headers http.Header            // the operator's
 }
 
+// paths are the paths of the operations, behind the base URL. A format that has
+// the model in the path has "{model}" there.
 var paths = map[translate.Format]map[Operation]string{
-	translate.OpenAI:    {Chat: "/chat/completions", ListModels: "/models"},
+	translate.OpenAI:    {Chat: "/chat/completions", Embed: "/embeddings", ListModels: "/models"},
+	translate.Responses: {Chat: "/responses", CountTokens: "/responses/input_tokens", Compact: "/responses/compact", ListModels: "/models"},
 	translate.Anthropic: {Chat: "/messages", CountTokens: "/messages/count_tokens", ListModels: "/models"},
+	translate.Gemini: {
+		Chat: "/models/{model}:generateContent", streamChat: "/models/{model}:streamGenerateContent", CountTokens: "/models/{model}:countTokens",
+		Embed: "/models/{model}:batchEmbedContents", ListModels: "/models",
+	},
+	translate.Ollama: {Chat: "/api/chat", Generate: "/api/generate", ListModels: "/api/tags"},
+	Cohere:           {Chat: "/chat", ListModels: "/models"},
+}
+
+// streamChat is a chat whose answer is streamed, where that is another path.
+const streamChat Operation = "chat_stream"
+
+// Formats lists the wire formats that a provider may speak.
+func Formats() []string {
+	var names []string
+	for f := range paths {
+		names = append(names, string(f))
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (e *Endpoint) compile() error {
@@ -35,8 +58,11 @@ func (e *Endpoint) compile() error {
 	if err != nil {
 		return err
 	}
-	c := &compiled{urls: map[Operation]*url.URL{}, headers: http.Header{}}
+	c := &compiled{base: base, urls: map[Operation]*url.URL{}, headers: http.Header{}}
 	for op, path := range paths[e.Format] {
+		if strings.Contains(path, "{model}") {
+			continue
+		}
 		u := *base
 		u.Path += path
 		c.urls[op] = &u
@@ -70,21 +96,62 @@ var (
 	version  = []string{"2023-06-01"}
 )
 
-// NewRequest builds the request for an operation. client is the header of the
-// client's request: of it only what the format defines for its own users goes
-// on, and only if bytes pass through.
-func (e *Endpoint) NewRequest(ctx context.Context, op Operation, body Body, credential store.Secret, client http.Header, passThrough bool) (*http.Request, error) {
+// A Call says what is asked of a provider.
+type Call struct {
+	Operation  Operation
+	Model      string // the provider's own name
+	Stream     bool
+	Body       Body
+	Credential store.Secret
+
+	// Client is the header of the client's request: of it only what the format
+	// defines for its own users goes on, and only if bytes pass through.
+	Client      http.Header
+	PassThrough bool
+}
+
+// Can says that the endpoint's format has the operation.
+func (e *Endpoint) Can(op Operation) bool { return paths[e.Format][op] != "" }
+
+// url returns where a call goes.
+func (e *Endpoint) url(call *Call) (*url.URL, error) {
+	op := call.Operation
+	if call.Stream && e.Format == translate.Gemini && op == Chat {
+		op = streamChat
+	}
+	if u := e.ready.urls[op]; u != nil {
+		return u, nil
+	}
+	path := paths[e.Format][op]
+	if path == "" {
+		return nil, fmt.Errorf("%s on %s: %w", op, e.Format, ErrUnsupported)
+	}
+	// The model's name is the client's text: it must not lead anywhere else.
+	model := strings.TrimPrefix(call.Model, "models/")
+	if model == "" || strings.Contains(model, "..") || strings.ContainsAny(model, "?#\\%:") {
+		return nil, fmt.Errorf("a model's name that cannot stand in a path: %w", ErrUnsupported)
+	}
+	u := *e.ready.base
+	u.Path += strings.Replace(path, "{model}", model, 1)
+	if op == streamChat {
+		u.RawQuery = "alt=sse"
+	}
+	return &u, nil
+}
+
+// NewRequest builds the request for a call.
+func (e *Endpoint) NewRequest(ctx context.Context, call *Call) (*http.Request, error) {
 	if e.ready == nil {
 		return nil, errors.New("endpoint was not made by a catalogue")
 	}
-	u := e.ready.urls[op]
-	if u == nil {
-		return nil, fmt.Errorf("%s on %s: %w", op, e.Format, ErrUnsupported)
+	u, err := e.url(call)
+	if err != nil {
+		return nil, err
 	}
 	h := make(http.Header, 8)
 	h["Accept-Encoding"], h["User-Agent"] = identity, userAgent
 	req := (&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h}).WithContext(ctx)
-	if op != ListModels {
+	if body := call.Body; call.Operation != ListModels {
 		h["Content-Type"] = jsonType
 		req.Method = http.MethodPost
 		req.ContentLength = body.Len()
@@ -94,10 +161,10 @@ func (e *Endpoint) NewRequest(ctx context.Context, op Operation, body Body, cred
 	if e.Format == translate.Anthropic {
 		h["Anthropic-Version"] = version
 	}
-	if passThrough {
-		e.passHeaders(h, client)
+	if call.PassThrough {
+		e.passHeaders(h, call.Client)
 	}
-	e.authorize(h, credential)
+	e.authorize(h, call.Credential)
 	for name, values := range e.ready.headers {
 		h[name] = values
 	}
@@ -125,7 +192,7 @@ func (e *Endpoint) passHeaders(h, client http.Header) {
 	case translate.Anthropic:
 		pass("Anthropic-Version", 1)
 		pass("Anthropic-Beta", 64)
-	case translate.OpenAI:
+	case translate.OpenAI, translate.Responses:
 		pass("Openai-Beta", 16)
 	}
 	pass("Idempotency-Key", 1)
@@ -147,13 +214,18 @@ func (e *Endpoint) authorize(h http.Header, credential store.Secret) {
 	auth := e.Auth
 	if auth == "" {
 		auth = Bearer
-		if e.Format == translate.Anthropic {
+		switch e.Format {
+		case translate.Anthropic:
 			auth = XAPIKey
+		case translate.Gemini:
+			auth = XGoogAPIKey
 		}
 	}
 	switch auth {
 	case XAPIKey:
 		h["X-Api-Key"] = []string{credential.Reveal()}
+	case XGoogAPIKey:
+		h["X-Goog-Api-Key"] = []string{credential.Reveal()}
 	case APIKey:
 		h["Api-Key"] = []string{credential.Reveal()}
 	default:

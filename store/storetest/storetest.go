@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,56 @@ func Run(t *testing.T, durable bool, open func(t *testing.T) (first store.Store,
 			t.Error("a refused change moved the revision")
 		}
 	}
+
+	t.Run("what is kept is found by its owner alone, until its day is over", func(t *testing.T) {
+		t.Parallel()
+		s, again := open(t)
+		large := make([]byte, 3<<20)
+		for i := range large {
+			large[i] = byte(i * i >> 7)
+		}
+		keep := func(owner, name string, value []byte, until time.Time) {
+			t.Helper()
+			if err := s.Keep(ctx, owner, name, value, until); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tomorrow := time.Now().Add(24 * time.Hour)
+		keep("a", "x", []byte("first"), tomorrow)
+		keep("a", "x", []byte("second"), tomorrow.Add(48*time.Hour))
+		keep("ab", "", []byte("another"), tomorrow)
+		keep("a", "large", large, tomorrow)
+		keep("a", "nothing", nil, tomorrow)
+		if durable {
+			s.Close()
+			s = again()
+		}
+		defer s.Close()
+		for _, c := range []struct {
+			owner, name string
+			want        []byte
+			err         error
+		}{
+			{"a", "x", []byte("second"), nil}, {"a", "large", large, nil}, {"a", "nothing", nil, nil}, {"ab", "", []byte("another"), nil},
+			{"b", "x", nil, store.ErrNotFound}, {"a", "b", nil, store.ErrNotFound}, {"", "ax", nil, store.ErrNotFound},
+		} {
+			if got, err := s.Kept(ctx, c.owner, c.name); !errors.Is(err, c.err) || !bytes.Equal(got, c.want) {
+				t.Errorf("%s/%s: %d bytes, %v", c.owner, c.name, len(got), err)
+			}
+		}
+		if err := s.Forget(ctx, "b", "x"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("another owner's: %v", err)
+		}
+		if err := s.Forget(ctx, "a", "x"); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Kept(ctx, "a", "x"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("forgotten: %v", err)
+		}
+		if err := s.Keep(ctx, "a", "huge", make([]byte, 64<<20), tomorrow); err == nil {
+			t.Error("a value beyond the bound was taken")
+		}
+	})
 
 	t.Run("state comes back as it was written, secrets too", func(t *testing.T) {
 		t.Parallel()

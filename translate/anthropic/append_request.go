@@ -450,11 +450,16 @@ func (w *requestWriter) number(name string, n translate.Number) {
 func (w *requestWriter) options() {
 	r := w.r
 	switch {
+	case r.CountOnly:
 	case r.MaxTokens.IsSet():
 		w.number("max_tokens", r.MaxTokens)
 	case !w.same:
 		w.b = strconv.AppendInt(rawjson.AppendName(w.b, "max_tokens"), DefaultMaxTokens, 10)
 		w.losses.Approximate("max_tokens", "the API demands a limit and the request has none")
+	}
+	if r.CountOnly {
+		w.thinking()
+		return
 	}
 	w.temperature()
 	w.number("top_p", r.TopP)

@@ -23,6 +23,9 @@ var kinds = map[string]translate.ErrorKind{
 	"overloaded_error":      translate.Overloaded,
 }
 
+// maxDetails bounds what an error tells programs, in bytes.
+const maxDetails = 4 << 10
+
 // DecodeError implements [translate.Codec].
 func (Codec) DecodeError(status int, body []byte) *translate.Error {
 	e := &translate.Error{Status: status, Kind: translate.KindOfStatus(status)}
@@ -50,6 +53,11 @@ func readError(v *fastjson.Value, e *translate.Error) {
 	e.Type = answer.Bounded(tree.Text(in, "type"))
 	e.Code = answer.Bounded(tree.Text(in, "code"))
 	e.Param = answer.Bounded(tree.Text(in, "param"))
+	if d := in.Get("details"); d != nil && d.Type() == fastjson.TypeObject {
+		if raw := rawjson.AppendValue(nil, d); len(raw) <= maxDetails {
+			e.Details = string(raw)
+		}
+	}
 	for _, name := range [...]string{"message", "detail"} {
 		if e.Message == "" {
 			e.Message = answer.Bounded(tree.Text(in, name))
@@ -64,7 +72,11 @@ func readError(v *fastjson.Value, e *translate.Error) {
 func (Codec) AppendError(dst []byte, e *translate.Error) []byte {
 	dst = append(dst, `{"type":"error","error":{"type":"`...)
 	dst = append(append(dst, errorType(e)...), `","message":`...)
-	dst = append(rawjson.AppendString(dst, e.Message), '}')
+	dst = rawjson.AppendString(dst, e.Message)
+	if e.Details != "" {
+		dst = rawjson.AppendRaw(dst, "details", e.Details)
+	}
+	dst = append(dst, '}')
 	if e.RequestID != "" {
 		dst = rawjson.AppendMember(dst, "request_id", e.RequestID)
 	}

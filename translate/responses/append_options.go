@@ -143,6 +143,10 @@ func (w *requestWriter) number(name string, n translate.Number) {
 
 func (w *requestWriter) options() {
 	r := w.r
+	if r.CountOnly {
+		w.text()
+		return
+	}
 	w.number("max_output_tokens", r.MaxTokens)
 	w.number("temperature", r.Temperature)
 	w.number("top_p", r.TopP)

@@ -36,8 +36,12 @@ type decoder struct {
 	content bool // there was content, so that a listener need not see more of it
 	calls   bool
 	refused bool
-	over    bool // AnswerEnd or Failure is out
+	over    bool   // AnswerEnd or Failure is out
+	whole   []byte // the response, if it is wanted
 }
+
+// Document implements [translate.Documenter].
+func (d *decoder) Document() []byte { return d.whole }
 
 // An item is one of the answer's, as far as it has come.
 type item struct {
@@ -356,7 +360,7 @@ func (d *decoder) done(it *item, v *fastjson.Value) error {
 				continue // it is done already
 			}
 			d.Ev = translate.Event{}
-			if err := d.whole(it, i, p); err != nil {
+			if err := d.wholePart(it, i, p); err != nil {
 				return err
 			}
 		}
@@ -382,8 +386,8 @@ func (d *decoder) done(it *item, v *fastjson.Value) error {
 	return d.close(it)
 }
 
-// whole takes a part of a message that is told at the end.
-func (d *decoder) whole(it *item, i int, p *fastjson.Value) error {
+// wholePart takes a part of a message that is told at the end.
+func (d *decoder) wholePart(it *item, i int, p *fastjson.Value) error {
 	if i != it.index {
 		if err := d.close(it); err != nil {
 			return err
@@ -493,6 +497,9 @@ func (d *decoder) response(r *fastjson.Value) error {
 	d.Ev.Stop, d.Ev.Native = d.stop(r, status)
 	if err := d.Emit(); err != nil {
 		return err
+	}
+	if d.Options.Whole {
+		d.whole = rawjson.AppendValue(nil, r)
 	}
 	d.over = true
 	d.Ev = translate.Event{Kind: translate.AnswerEnd}

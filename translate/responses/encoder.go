@@ -35,7 +35,11 @@ type streamEncoder struct {
 	stop    translate.StopReason
 	items   []streamItem // by block number
 	outputs int          // items so far
+	whole   []byte       // the response, if it is wanted
 }
+
+// Document implements [translate.Documenter].
+func (w *streamEncoder) Document() []byte { return w.whole }
 
 // A streamItem is the item that a block became.
 type streamItem struct {
@@ -371,11 +375,15 @@ func (w *streamEncoder) end() {
 	status, details := ending(w.stop, refused, &w.losses)
 	w.event("response." + status)
 	w.b = append(w.b, `,"response":`...)
+	from := len(w.b)
 	w.b = w.head.append(w.b, &w.o, status)
 	w.b = append(append(w.b, `,"error":null,"incomplete_details":`...), details...)
 	w.b = append(w.b, `,"output":[`...)
 	w.output()
 	w.b = append(w.b, `],"usage":`...)
 	w.b = append(appendUsage(w.b, &w.usage), '}')
+	if w.o.Whole {
+		w.whole = append(w.whole, w.b[from:]...)
+	}
 	w.close()
 }
