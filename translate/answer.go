@@ -9,6 +9,7 @@ type Answer struct {
 	Created int64
 	Choices []Choice
 	Usage   Usage
+	Unknown []UnknownEvent
 	Err     *Error // the answer failed; what came before it is here
 	Ended   bool   // AnswerEnd was seen
 }
@@ -21,6 +22,14 @@ type Choice struct {
 	Native       string
 	StopSequence string
 	LogProbs     []LogProb
+}
+
+// An UnknownEvent is one that only its format knows, as it stood.
+type UnknownEvent struct {
+	Choice    int
+	Name      string
+	Raw       string
+	RawFormat Format
 }
 
 // A LogProb is the content of one logprobs event, as it stood.
@@ -72,7 +81,9 @@ func (c *Collector) Event(e *Event) error {
 	case Failure:
 		err := *e.Err
 		a.Err = &err
-	case Ping, Unknown:
+	case Unknown:
+		a.Unknown = append(a.Unknown, UnknownEvent{e.Choice, strings.Clone(e.Name), strings.Clone(e.Raw), e.RawFormat})
+	case Ping:
 	case Finish:
 		choice := a.choice(e.Choice)
 		choice.Finished = true

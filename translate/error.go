@@ -102,3 +102,9 @@ func (k ErrorKind) Status() int {
 func Invalid(param, format string, args ...any) *Error {
 	return &Error{Status: 400, Kind: InvalidRequest, Param: param, Message: fmt.Sprintf(format, args...)}
 }
+
+// NothingLeft returns the error for a conversation of which a format can take
+// nothing.
+func NothingLeft(param string) *Error {
+	return Invalid(param, "The conversation holds nothing that the provider's format can take.")
+}

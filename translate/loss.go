@@ -1,5 +1,7 @@
 package translate
 
+import "slices"
+
 // A Loss is one thing that the target format could not take as it was.
 type Loss struct {
 	// Path is where it stood in the source, such as "messages[3].content[0]".
@@ -17,14 +19,18 @@ type Losses []Loss
 
 // Drop notes that what stood at path is not in the result.
 func (l *Losses) Drop(path, why string) {
-	if l != nil {
-		*l = append(*l, Loss{Path: path, Why: why})
-	}
+	l.add(Loss{Path: path, Why: why})
 }
 
 // Approximate notes that something near took the place of what stood at path.
 func (l *Losses) Approximate(path, why string) {
-	if l != nil {
-		*l = append(*l, Loss{Path: path, Approximated: true, Why: why})
+	l.add(Loss{Path: path, Approximated: true, Why: why})
+}
+
+// add notes a loss once, however many pieces of a stream it is in.
+func (l *Losses) add(loss Loss) {
+	if l == nil || slices.Contains(*l, loss) {
+		return
 	}
+	*l = append(*l, loss)
 }

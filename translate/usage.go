@@ -9,6 +9,7 @@ type Usage struct {
 	CacheRead    int64 // of Input: read from a prompt cache
 	CacheWrite   int64 // of Input: written to a prompt cache, any lifetime
 	CacheWrite1h int64 // of CacheWrite: with a lifetime of one hour
+	ToolInput    int64 // beside Input: what the provider's own tools put in
 	Output       int64 // all output tokens
 	Reasoning    int64 // of Output: reasoning
 
@@ -32,4 +33,4 @@ func (u *Usage) Billed() int64 {
 }
 
 // Total is every token there was.
-func (u *Usage) Total() int64 { return u.Input + u.Billed() }
+func (u *Usage) Total() int64 { return u.Input + u.ToolInput + u.Billed() }

@@ -300,7 +300,7 @@ func (a *answer) finish() {
 func (a *answer) meter() {
 	rec, u := &a.x.rec, &a.seen.usage
 	rec.UsageReported = a.seen.reported
-	rec.Input, rec.CacheRead, rec.CacheWrite = u.Input, u.CacheRead, u.CacheWrite
+	rec.Input, rec.CacheRead, rec.CacheWrite = u.Input+u.ToolInput, u.CacheRead, u.CacheWrite
 	rec.Output, rec.Reasoning = u.Billed(), u.Reasoning
 	if a.encoder != nil {
 		rec.Losses += len(a.encoder.Losses())

@@ -17,6 +17,7 @@ import (
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/anthropic"
 	"github.com/nine-router/nine-router/translate/cohere"
+	"github.com/nine-router/nine-router/translate/gemini"
 	"github.com/nine-router/nine-router/translate/ollama"
 	"github.com/nine-router/nine-router/translate/openai"
 	"github.com/nine-router/nine-router/translate/responses"
@@ -62,6 +63,7 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 		translate.OpenAI:    openai.Codec{},
 		translate.Responses: responses.Codec{},
 		translate.Anthropic: anthropic.Codec{},
+		translate.Gemini:    gemini.Codec{},
 		translate.Ollama:    ollama.Codec{},
 		provider.Cohere:     cohere.Codec{},
 	}}

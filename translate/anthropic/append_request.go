@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -22,7 +24,9 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 	if len(rest) == 0 {
 		return nil, translate.Invalid("messages", "The conversation has instructions only: it needs a message of the user.")
 	}
-	w.messages(rest, len(r.Messages)-len(rest))
+	if w.messages(rest, len(r.Messages)-len(rest)); strings.HasSuffix(tree.View(w.b), "[]") {
+		return nil, translate.NothingLeft("messages")
+	}
 	w.tools()
 	w.options()
 	if w.same {
@@ -267,39 +271,14 @@ func (w *requestWriter) call(path string, c *translate.Call) {
 	w.b = rawjson.AppendMember(w.b, "name", c.Name)
 	w.b = rawjson.AppendName(w.b, "input")
 	var ok bool
-	if w.b, ok = appendInput(w.b, c.Arguments, c.Custom); !ok {
+	if w.b, ok = answer.AppendArguments(w.b, c.Arguments, c.Custom); !ok {
 		w.losses.Approximate(path+".arguments", "arguments that are not a JSON object were wrapped in one")
 	}
-}
-
-// Names of the member that holds what is not an object: the free text of a
-// custom tool, and arguments that are no valid JSON object.
-const (
-	freeText  = "input"
-	malformed = "malformed_arguments"
-)
-
-// appendInput appends a call's arguments, which must be an object here.
-func appendInput(b []byte, arguments string, custom bool) (_ []byte, ok bool) {
-	if custom {
-		return append(rawjson.AppendMember(append(b, '{'), freeText, arguments), '}'), true
-	}
-	if strings.TrimSpace(arguments) == "" {
-		return append(b, "{}"...), true
-	}
-	if rawjson.Object([]byte(arguments), nil) == nil {
-		return append(b, arguments...), true
-	}
-	// Cut arguments, for one, must not make the whole conversation invalid.
-	return append(rawjson.AppendMember(append(b, '{'), malformed, arguments), '}'), false
 }
 
 func (w *requestWriter) result(path string, r *translate.Result) {
 	w.b = rawjson.AppendMember(w.b, "type", "tool_result")
 	w.b = appendID(rawjson.AppendName(w.b, "tool_use_id"), r.CallID)
-	if r.CallID == "" {
-		w.losses.Approximate(path, "a result without a call's id")
-	}
 	if r.Name != "" {
 		w.losses.Drop(path+".name", "a result has no name here")
 	}

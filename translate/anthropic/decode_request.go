@@ -250,13 +250,13 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 		p, known = translate.Part{Kind: translate.Reasoning}, [3]string{"data"}
 		p.Redacted, p.SignedBy = translate.OpenSeal(tree.Text(v, "data"), translate.Anthropic)
 	case "tool_use":
-		c := &translate.Call{ID: plainOf(d.Text(path+".id", v.Get("id"))), Name: d.Text(path+".name", v.Get("name")), Arguments: "{}"}
+		c := &translate.Call{ID: plainOf(d.Name(path+".id", v.Get("id"))), Name: d.Name(path+".name", v.Get("name")), Arguments: "{}"}
 		if in := v.Get("input"); !tree.IsNull(in) {
 			c.Arguments = d.Raw(in)
 		}
 		p, known = translate.Part{Kind: translate.ToolCall, Call: c}, [3]string{"id", "name", "input"}
 	case "tool_result":
-		res := &translate.Result{CallID: plainOf(d.Text(path+".tool_use_id", v.Get("tool_use_id"))), IsError: v.GetBool("is_error")}
+		res := &translate.Result{CallID: plainOf(d.Name(path+".tool_use_id", v.Get("tool_use_id"))), IsError: v.GetBool("is_error")}
 		if c := v.Get("content"); !tree.IsNull(c) {
 			res.Parts, res.Plain = d.content(path+".content", c)
 		}
@@ -301,13 +301,13 @@ func (d *requestDecoder) source(path string, v *fastjson.Value) *translate.Media
 	m := &translate.Media{Type: tree.Text(s, "media_type")}
 	switch tree.Text(s, "type") {
 	case "base64":
-		m.Data = tree.Text(s, "data")
+		m.Data = d.Name(path+".source.data", s.Get("data"))
 	case "url":
-		m.URL = tree.Text(s, "url")
+		m.URL = d.Name(path+".source.url", s.Get("url"))
 	case "file":
-		m.FileID = tree.Text(s, "file_id")
+		m.FileID = d.Name(path+".source.file_id", s.Get("file_id"))
 	case "text":
-		m.Text = tree.Text(s, "data")
+		m.Text = d.Name(path+".source.data", s.Get("data"))
 	default:
 		return nil
 	}

@@ -107,6 +107,9 @@ func (d *decoder) event(name, data []byte) error {
 	case "error":
 		return d.fail(v)
 	}
+	if !d.started {
+		return nil // of another protocol, or of none
+	}
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
 	d.Ev = translate.Event{Kind: translate.Unknown, Name: kind, Raw: tree.View(d.raw), RawFormat: translate.Anthropic}
 	return d.Emit()

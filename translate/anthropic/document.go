@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -71,7 +72,7 @@ func (w *documentWriter) block(b *translate.Block, n int) {
 		w.b = appendCallID(rawjson.AppendName(w.b, "id"), b.ID, w.o.ID, n)
 		w.b = rawjson.AppendMember(w.b, "name", b.Name)
 		var ok bool
-		if w.b, ok = appendInput(rawjson.AppendName(w.b, "input"), string(b.Text), b.Custom); !ok {
+		if w.b, ok = answer.AppendArguments(rawjson.AppendName(w.b, "input"), string(b.Text), b.Custom); !ok {
 			w.losses.Approximate("content", "arguments that are not a JSON object were wrapped in one")
 		}
 	default:

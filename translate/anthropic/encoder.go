@@ -201,7 +201,9 @@ func (w *streamEncoder) open(e *translate.Event) {
 		w.refused = true
 	}
 	if e.Part == translate.ToolCall && e.Custom {
-		w.write(e.Block, func(b []byte) []byte { return appendDelta(b, "input_json_delta", "partial_json", `{"`+freeText+`":"`) })
+		w.write(e.Block, func(b []byte) []byte {
+			return appendDelta(b, "input_json_delta", "partial_json", `{"`+answer.FreeText+`":"`)
+		})
 	}
 }
 

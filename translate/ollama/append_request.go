@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/answer"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -279,7 +280,7 @@ func (w *requestWriter) calls(t *turn) {
 		w.b = append(rawjson.AppendName(w.b, "function"), '{')
 		w.b = rawjson.AppendMember(w.b, "name", p.Call.Name)
 		var exact bool
-		if w.b, exact = appendArguments(rawjson.AppendName(w.b, "arguments"), p.Call.Arguments, p.Call.Custom); !exact {
+		if w.b, exact = answer.AppendArguments(rawjson.AppendName(w.b, "arguments"), p.Call.Arguments, p.Call.Custom); !exact {
 			w.losses.Approximate(t.paths[n]+".arguments", "arguments that are not a JSON object were wrapped in one")
 		}
 		w.b = append(w.b, '}')

@@ -111,7 +111,7 @@ func (d *requestDecoder) call(i, n int, v *fastjson.Value, m *translate.Message)
 	if d.Err != nil {
 		return
 	}
-	c := &translate.Call{ID: tree.Text(v, "id"), Name: tree.Text(f, "name"), Arguments: "{}"}
+	c := &translate.Call{ID: tree.Text(v, "id"), Name: d.Name(path+".function.name", f.Get("name")), Arguments: "{}"}
 	if a := f.Get("arguments"); !tree.IsNull(a) {
 		if s, ok := tree.String(a); ok { // the habit of another format
 			c.Arguments = s

@@ -104,7 +104,7 @@ func appendCall(b []byte, id, name string, arguments []byte, custom bool, n int,
 	b = append(b, `,"function":{"index":`...)
 	b = strconv.AppendInt(b, int64(n), 10)
 	b = rawjson.AppendMember(b, "name", name)
-	b, exact := appendArguments(rawjson.AppendName(b, "arguments"), arguments, custom)
+	b, exact := answer.AppendArguments(rawjson.AppendName(b, "arguments"), arguments, custom)
 	if !exact {
 		losses.Approximate("tool_calls", "arguments that are not a JSON object were wrapped in one")
 	}

@@ -37,6 +37,8 @@ func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
 type requestDecoder struct {
 	tree.Reader
 	r *translate.Request
+	// legacy is the id of the last call in the form that came before tools.
+	legacy string
 }
 
 func (d *requestDecoder) member(name []byte, v *fastjson.Value) {
@@ -159,7 +161,10 @@ func (d *requestDecoder) message(i int, v *fastjson.Value) {
 				d.toolCall(fmt.Sprintf("messages[%d].tool_calls[%d]", i, j), c, &m)
 			}
 		case "function_call":
-			m.Parts = append(m.Parts, translate.Part{Kind: translate.ToolCall, Call: &translate.Call{Name: tree.Text(v, "name"), Arguments: tree.Text(v, "arguments")}, Extra: legacyCall})
+			d.legacy = fmt.Sprintf("call_%d", i) // other formats cannot do without
+			m.Parts = append(m.Parts, translate.Part{Kind: translate.ToolCall, Extra: legacyCall, Call: &translate.Call{
+				ID: d.legacy, Name: d.Name(path(".function_call.name"), v.Get("name")), Arguments: tree.Text(v, "arguments"),
+			}})
 		default:
 			m.Extra = append(m.Extra, d.Field(name, v))
 		}
@@ -228,7 +233,10 @@ func (d *requestDecoder) toolMessage(i int, v *fastjson.Value, m *translate.Mess
 	}
 	p := translate.Part{Kind: translate.ToolResult, Result: res}
 	if tree.Text(v, "role") == "function" {
-		p.Extra = legacyCall
+		p.Extra, res.CallID = legacyCall, d.legacy
+		if d.legacy == "" {
+			res.CallID = fmt.Sprintf("call_%d", i) // of no call at all
+		}
 	} else if res.CallID == "" {
 		d.Fail(path+".tool_call_id", "must name the call that this is the result of")
 	}
@@ -347,7 +355,7 @@ func (d *requestDecoder) toolCall(path string, v *fastjson.Value, m *translate.M
 		d.Fail(path, "must be an object")
 		return
 	}
-	c := &translate.Call{ID: tree.Text(v, "id")}
+	c := &translate.Call{ID: d.Name(path+".id", v.Get("id"))}
 	inner := v.Get("function")
 	c.Custom = inner == nil && v.Get("custom") != nil
 	if c.Custom {
@@ -366,7 +374,7 @@ func (d *requestDecoder) toolCall(path string, v *fastjson.Value, m *translate.M
 		d.Fail(path+".function", "must be an object")
 		return
 	}
-	c.Name = tree.Text(inner, "name")
+	c.Name = d.Name(path+".function.name", inner.Get("name"))
 	p := translate.Part{Kind: translate.ToolCall, Call: c}
 	o, _ := v.Object()
 	o.Visit(func(name []byte, v *fastjson.Value) {

@@ -81,7 +81,7 @@ func (d *decoder) event(_, data []byte) error {
 				return answer.Broken("ended before it was finished")
 			}
 		}
-		if !d.started {
+		if len(d.choices) == 0 {
 			return answer.Broken("ended before it began")
 		}
 		return d.end()

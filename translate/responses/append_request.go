@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -14,7 +15,9 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 	w.b = append(w.b, '{')
 	w.b = rawjson.AppendMember(w.b, "model", r.Model)
 	messages := w.instructions()
-	w.input(messages, len(r.Messages)-len(messages))
+	if w.input(messages, len(r.Messages)-len(messages)); !w.same && strings.HasSuffix(tree.View(w.b), "[]") {
+		return nil, translate.NothingLeft("input")
+	}
 	w.tools()
 	w.options()
 	return append(w.b, '}'), nil

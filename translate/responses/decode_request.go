@@ -215,16 +215,16 @@ func (d *requestDecoder) item(path string, v *fastjson.Value) {
 		m.Parts = []translate.Part{d.reasoning(v)}
 	case kind == "function_call":
 		m.Parts = []translate.Part{{Kind: translate.ToolCall, Extra: d.Rest(v, "type", "call_id", "name", "namespace", "arguments"), Call: &translate.Call{
-			ID: d.Text(path+".call_id", v.Get("call_id")), Name: d.Text(path+".name", v.Get("name")),
+			ID: d.Name(path+".call_id", v.Get("call_id")), Name: d.Name(path+".name", v.Get("name")),
 			Namespace: tree.Text(v, "namespace"), Arguments: d.argument(v.Get("arguments")),
 		}}}
 	case kind == "custom_tool_call":
 		m.Parts = []translate.Part{{Kind: translate.ToolCall, Extra: d.Rest(v, "type", "call_id", "name", "namespace", "input"), Call: &translate.Call{
-			ID: d.Text(path+".call_id", v.Get("call_id")), Name: d.Text(path+".name", v.Get("name")), Custom: true,
+			ID: d.Name(path+".call_id", v.Get("call_id")), Name: d.Name(path+".name", v.Get("name")), Custom: true,
 			Namespace: tree.Text(v, "namespace"), Arguments: tree.Text(v, "input"),
 		}}}
 	case kind == "function_call_output" || kind == "custom_tool_call_output":
-		res := &translate.Result{CallID: d.Text(path+".call_id", v.Get("call_id"))}
+		res := &translate.Result{CallID: d.Name(path+".call_id", v.Get("call_id"))}
 		if o := v.Get("output"); !tree.IsNull(o) {
 			res.Parts, res.Plain = d.content(path+".output", o)
 		}

@@ -128,6 +128,9 @@ func (d *decoder) event(name, data []byte) error {
 const maxItems = 10_000
 
 func (d *decoder) unknown(kind string, v *fastjson.Value) error {
+	if !d.started {
+		return nil // of another protocol, or of none
+	}
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
 	d.Ev = translate.Event{Kind: translate.Unknown, Name: kind, Raw: tree.View(d.raw), RawFormat: translate.Responses}
 	return d.Emit()

@@ -18,6 +18,10 @@ type Reader struct {
 	// Emit is called for each event that has data. Both slices are valid only
 	// during the call. An error ends the reading and is returned.
 	Emit func(event, data []byte) error
+	// Stray, if it is set, is called for each line that is none of an event
+	// stream's: some servers end a stream with a bare error. The slice is valid
+	// only during the call.
+	Stray func(line []byte) error
 
 	line    []byte // the beginning of a line whose end has not come yet
 	event   []byte
@@ -142,6 +146,11 @@ func (r *Reader) take(line []byte, whole bool) error {
 		r.event = append(r.event[:0], value...)
 	case "data":
 		return r.takeData(value, whole)
+	case "id", "retry":
+	default:
+		if r.Stray != nil {
+			return r.Stray(line)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,9 @@ import "github.com/nine-router/nine-router/translate"
 type DocumentEncoder struct {
 	// Write appends the document, and notes what it cannot express.
 	Write func(b []byte, a *translate.Answer, losses *translate.Losses) []byte
+	// Own is the format whose unknown events Write puts into the document; those
+	// of others are losses.
+	Own translate.Format
 	// AppendError appends an error body of the format.
 	AppendError func(b []byte, e *translate.Error) []byte
 
@@ -43,6 +46,9 @@ func (w *DocumentEncoder) Event(e *translate.Event) error {
 		w.Fail(e.Err)
 		return nil
 	case translate.Unknown:
+		if w.Own != "" && e.RawFormat == w.Own {
+			break
+		}
 		w.losses.Drop(e.Name, "an event that only its own format knows")
 	}
 	if err := w.all.Event(e); err != nil {

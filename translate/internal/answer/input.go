@@ -21,6 +21,9 @@ type Input struct {
 	OnEvent    func(name, data []byte) error
 	OnDocument func(v *fastjson.Value) error
 	OnEnd      func() error
+	// OnStray takes a line of a stream that is none of an event stream's; nil
+	// skips them.
+	OnStray func(line []byte) error
 
 	Parser fastjson.Parser
 	// Ev is the event that is handed on; it is used again for the next.
@@ -40,6 +43,12 @@ func (in *Input) Init(sink translate.Sink, o translate.DecodeOptions) {
 	}
 	in.Sink, in.Options = sink, o
 	in.reader.Max = o.MaxEvent
+	in.reader.Stray = func(line []byte) error {
+		if in.OnStray == nil {
+			return nil
+		}
+		return in.OnStray(line)
+	}
 	in.reader.Emit = func(name, data []byte) error { return in.OnEvent(name, data) }
 }
 

@@ -126,6 +126,19 @@ func Anthropic(model string) Family {
 	return Family{Words: []string{"low", "medium", "high", "xhigh", "max"}, Adaptive: true, CanStop: true}
 }
 
+// GeminiVersion returns the version in the name of one of Google's models. A name
+// without one is an alias of the latest; that of another model gives 0.
+func GeminiVersion(model string) float64 {
+	name := base(model)
+	if v, ok := version(name, "gemini-"); ok {
+		return v
+	}
+	if strings.HasPrefix(name, "gemini-") {
+		return 3
+	}
+	return 0
+}
+
 // Gemini returns what one of Google's models takes, see
 // https://ai.google.dev/gemini-api/docs/thinking.
 func Gemini(model string) Family {
@@ -196,8 +209,10 @@ func OfBudget(tokens int64) string {
 func distance64(a, b int64) int64 { return max(a-b, b-a) }
 
 // BudgetOf returns the tokens that a word stands for within the family's bounds.
-func (f Family) BudgetOf(word string) int64 {
-	n := budgets[word]
+func (f Family) BudgetOf(word string) int64 { return f.Bound(budgets[word]) }
+
+// Bound returns the budget within the family's bounds that is nearest to n.
+func (f Family) Bound(n int64) int64 {
 	if f.Ceiling > 0 {
 		n = min(n, f.Ceiling)
 	}

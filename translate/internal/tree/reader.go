@@ -37,6 +37,15 @@ func (r *Reader) Text(path string, v *fastjson.Value) string {
 	return s
 }
 
+// Name reads a string that must not be empty: a name or an id.
+func (r *Reader) Name(path string, v *fastjson.Value) string {
+	s := r.Text(path, v)
+	if s == "" {
+		r.Fail(path, "must not be empty")
+	}
+	return s
+}
+
 // Number reads a number.
 func (r *Reader) Number(path string, v *fastjson.Value) translate.Number {
 	if v == nil || v.Type() != fastjson.TypeNumber {
