@@ -155,9 +155,9 @@ func (m *rememberer) reasoning(e *translate.Event) {
 	}
 	switch p := &m.parts[i]; e.Kind {
 	case translate.Delta:
-		p.text += e.Text
+		p.text = string(append([]byte(p.text), e.Text...)) // never the event's own memory
 	case translate.Signature:
-		p.signature += e.Text
+		p.signature = string(append([]byte(p.signature), e.Text...))
 		p.by = e.SignedBy
 	}
 }

@@ -12,9 +12,20 @@ import (
 )
 
 // AppendRequest implements [translate.Codec]. The model is not part of the body,
-// but decides what may stand in it.
-func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.Losses) ([]byte, error) {
+// but decides what may stand in it. A count of tokens has the request in a member,
+// because beside it the API takes the conversation alone
+// (https://ai.google.dev/api/tokens).
+func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.Losses) (out []byte, err error) {
 	w := requestWriter{b: append(dst, '{'), r: r, losses: losses, same: r.Format == translate.Gemini}
+	if r.CountOnly {
+		w.b = append(w.b, `"generateContentRequest":{`...)
+		w.b = rawjson.AppendMember(w.b, "model", "models/"+strings.TrimPrefix(r.Model, "models/"))
+		defer func() {
+			if err == nil {
+				out = append(out, '}')
+			}
+		}()
+	}
 	v := effort.GeminiVersion(r.Model)
 	w.signed, w.loose = v >= 3, v > 0 && v < 3
 	rest := w.system()

@@ -43,15 +43,14 @@ type decoder struct {
 
 // A choice is one candidate.
 type choice struct {
-	next    int // number of the next block
-	block   int // the open one, if part is set
-	part    translate.PartKind
-	runes   runeMap // of its text
-	call    *partialCall
-	calls   bool
-	seen    bool
-	finish  string
-	message string // Google's words for it
+	next   int // number of the next block
+	block  int // the open one, if part is set
+	part   translate.PartKind
+	runes  runeMap // of its text
+	call   *partialCall
+	calls  bool
+	seen   bool
+	finish string
 }
 
 // Write implements [translate.Decoder]. The first byte tells an event stream from
