@@ -118,6 +118,10 @@ type EncodeOptions struct {
 	// framing too (Gemini).
 	List bool
 
+	// Previous is the id of the answer that this one goes on from, for formats
+	// that repeat it (Responses) where it is no longer in the request.
+	Previous string
+
 	// Request is what is answered, for formats whose answers repeat parts of it;
 	// nil where it was not decoded. It must outlive the encoder.
 	Request *Request

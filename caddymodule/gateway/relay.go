@@ -141,7 +141,7 @@ func (a *answer) relay() *failure {
 		a.encoder = x.codec.NewEncoder(translate.EncodeOptions{
 			Stream: x.rec.Stream, IncludeUsage: x.request != nil && x.request.IncludeUsage,
 			Model: x.rec.Requested, ID: strings.TrimPrefix(x.rec.ID, "nrx_"), Created: x.rec.Began.Unix(),
-			Request: x.request, InputEstimate: x.inputEstimate(), List: x.call.array, Whole: x.keeps(),
+			Request: x.request, InputEstimate: x.inputEstimate(), List: x.call.array, Whole: x.keeps(), Previous: x.env.previous,
 		})
 		a.seen.next = x.names.Restore(a.encoder)
 	}

@@ -19,7 +19,7 @@ type head struct {
 
 func (h *head) set(id, model string, created int64, o *translate.EncodeOptions) {
 	h.id, h.model, h.created = strings.Clone(id), strings.Clone(model), created
-	if h.id == "" {
+	if !strings.HasPrefix(id, "resp_") { // others' ids need not be unique, and a client comes back with it
 		h.id = "resp_" + o.ID
 	}
 	if h.model == "" {
@@ -42,12 +42,12 @@ func (h *head) append(b []byte, o *translate.EncodeOptions, status string) []byt
 	b = strconv.AppendInt(rawjson.AppendName(b, "created_at"), h.created, 10)
 	b = rawjson.AppendMember(b, "status", status)
 	b = rawjson.AppendMember(b, "model", h.model)
-	return appendEcho(b, o.Request)
+	return appendEcho(b, o.Request, o.Previous)
 }
 
 // appendEcho appends what a response repeats of its request: official clients
 // declare these members as always there.
-func appendEcho(b []byte, r *translate.Request) []byte {
+func appendEcho(b []byte, r *translate.Request, previous string) []byte {
 	if r == nil {
 		r = &translate.Request{}
 	}
@@ -68,6 +68,9 @@ func appendEcho(b []byte, r *translate.Request) []byte {
 	number("top_p", r.TopP)
 	b = rawjson.AppendBool(b, "parallel_tool_calls", r.ParallelTools == nil || *r.ParallelTools)
 	echoed := map[string]string{"previous_response_id": "null", "store": "true", "metadata": "{}"}
+	if previous != "" {
+		echoed["previous_response_id"] = string(rawjson.AppendString(nil, previous))
+	}
 	for _, f := range r.Extra {
 		if _, ok := echoed[f.Name]; ok {
 			echoed[f.Name] = f.Value

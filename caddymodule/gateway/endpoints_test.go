@@ -1,0 +1,326 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/nine-router/nine-router/caddymodule/gateway"
+	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/translate"
+)
+
+// do sends a request of any method.
+func (r *rig) do(t *testing.T, method, path, body string, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, r.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+clientKey)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := r.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+const otherKey = "nr-another-key-for-this-suite"
+
+func withOtherKey(o *gateway.Options) {
+	o.Declared.Keys = append(o.Declared.Keys, gateway.DeclaredKey{Name: "other", Secret: store.NewSecret(otherKey)})
+}
+
+// A response is kept for the key that made it, whoever answered it, and the next
+// request may name it in place of what went before.
+func TestResponsesAreKeptForTheirKey(t *testing.T) {
+	t.Parallel()
+	for _, to := range []translate.Format{translate.Anthropic, translate.Responses, translate.OpenAI} {
+		for _, stream := range []string{"false", "true"} {
+			t.Run(string(to)+" "+stream, func(t *testing.T) {
+				t.Parallel()
+				up := &scripted{format: to, stream: stream == "true"}
+				r := start(t, withOtherKey, upstream{string(to), up.ServeHTTP})
+				_, body := r.do(t, "POST", "/v1/responses", `{"model":"up1/m","input":"What is 40 plus 2?","stream":`+stream+`,"tools":[{"type":"function","name":"sum","parameters":{}}]}`)
+				_, tail, _ := strings.Cut(body, `"id":"resp_`)
+				id, _, _ := strings.Cut("resp_"+tail, `"`)
+				status, kept := r.do(t, "GET", "/v1/responses/"+id, "")
+				if status != 200 || !strings.Contains(kept, `"sum"`) || !strings.Contains(kept, `"completed"`) {
+					t.Fatalf("%s is kept as %d %s\n%s", id, status, kept, body)
+				}
+				if status, text := r.do(t, "GET", "/v1/responses/"+id, "", "Authorization", "Bearer "+otherKey); status != 404 || !strings.Contains(text, `"error"`) {
+					t.Errorf("another key sees it: %d %s", status, text)
+				}
+				call := "call_1"
+				if to == translate.Anthropic {
+					call = "toolu_1"
+				}
+				next := `{"model":"up1/m","previous_response_id":"` + id + `","input":[{"type":"function_call_output","call_id":"` + call + `","output":"42"}]}`
+				status, text := r.do(t, "POST", "/v1/responses", strings.Replace(next, `"model"`, `"stream":`+stream+`,"model"`, 1))
+				if status != 200 || !strings.Contains(text, "42.") || !strings.Contains(text, `"previous_response_id":"`+id) && to != translate.Responses {
+					t.Errorf("%d %s", status, text)
+				}
+				status, text = r.do(t, "POST", "/v1/responses", next, "Authorization", "Bearer "+otherKey)
+				if to != translate.Responses && (status != 400 || !strings.Contains(text, "previous_response_not_found")) {
+					t.Errorf("another key goes on with it: %d %s", status, text)
+				}
+				if status, text := r.do(t, "DELETE", "/v1/responses/"+id, ""); status != 200 || !strings.Contains(text, `"deleted":true`) {
+					t.Errorf("%d %s", status, text)
+				}
+				if status, _ := r.do(t, "GET", "/v1/responses/"+id, ""); status != 404 {
+					t.Errorf("it is still there: %d", status)
+				}
+			})
+		}
+	}
+}
+
+func TestAResponseThatShallNotBeKeptIsNot(t *testing.T) {
+	t.Parallel()
+	up := &scripted{format: translate.Anthropic}
+	r := start(t, nil, upstream{"anthropic", up.ServeHTTP})
+	_, body := r.do(t, "POST", "/codex/responses", `{"model":"up1/m","store":false,"input":"x"}`)
+	var v struct{ ID string }
+	if json.Unmarshal([]byte(body), &v); v.ID == "" {
+		t.Fatal(body)
+	}
+	if status, _ := r.do(t, "GET", "/v1/responses/"+v.ID, ""); status != 404 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// Over a socket each message is a request and each event a message; the next
+// request may name the last response although it is kept nowhere.
+func TestResponsesOverASocket(t *testing.T) {
+	t.Parallel()
+	up := &scripted{format: translate.Anthropic, stream: true}
+	r := start(t, nil, upstream{"anthropic", up.ServeHTTP})
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	address := "ws" + strings.TrimPrefix(r.URL, "http") + "/v1/responses"
+	if _, resp, err := websocket.Dial(ctx, address, nil); err == nil || resp.StatusCode != 401 {
+		t.Fatalf("a socket without a key: %v", err)
+	}
+	conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + clientKey}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	conn.SetReadLimit(1 << 20)
+	ask := func(body string) (last map[string]any, text string) {
+		if err := conn.Write(ctx, websocket.MessageText, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			_, b, err := conn.Read(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = nil
+			if err := json.Unmarshal(b, &last); err != nil {
+				t.Fatalf("%v: %s", err, b)
+			}
+			if d, ok := last["delta"].(string); ok && last["type"] == "response.output_text.delta" {
+				text += d
+			}
+			switch last["type"] {
+			case "response.completed", "error", "response.failed":
+				return last, text
+			}
+		}
+	}
+	last, _ := ask(`{"type":"response.create","model":"up1/m","store":false,"input":[{"role":"user","content":"What is 40 plus 2?"}]}`)
+	id, _ := last["response"].(map[string]any)["id"].(string)
+	last, text := ask(`{"type":"response.create","model":"up1/m","store":false,"previous_response_id":"` + id + `","input":[{"type":"function_call_output","call_id":"toolu_1","output":"42"}]}`)
+	if last["type"] != "response.completed" || text != "It is 42." {
+		t.Errorf("%v, %q", last, text)
+	}
+	if last, _ := ask(`{"type":"response.create","model":"nobody/m","input":"x"}`); last["type"] != "error" {
+		t.Errorf("%v", last)
+	}
+	if last, _ := ask(`not JSON`); last["type"] != "error" {
+		t.Errorf("%v", last)
+	}
+	if n := len(r.exchanges(t)); n < 2 {
+		t.Errorf("%d exchanges in the books", n)
+	}
+}
+
+// Where sockets are off, and for a plain GET, clients are told to use HTTP.
+func TestNoSocket(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *gateway.Options) { o.NoSockets = true })
+	for _, header := range [][]string{{}, {"Upgrade", "websocket", "Connection", "Upgrade", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}} {
+		if status, body := r.do(t, "GET", "/v1/responses", "", header...); status != http.StatusUpgradeRequired || !strings.Contains(body, `"error"`) {
+			t.Errorf("%v: %d %s", header, status, body)
+		}
+	}
+}
+
+func TestGeminiPaths(t *testing.T) {
+	t.Parallel()
+	up := &scripted{format: translate.OpenAI, stream: true}
+	r := start(t, nil, upstream{"openai", up.ServeHTTP})
+	const body = `{"contents":[{"role":"user","parts":[{"text":"x"}]}]}`
+	for _, version := range []string{"v1beta", "v1"} {
+		status, text := r.do(t, "POST", "/"+version+"/models/up1/m:streamGenerateContent", body)
+		var list []map[string]any
+		if err := json.Unmarshal([]byte(text), &list); err != nil || status != 200 || len(list) < 2 {
+			t.Errorf("%s: %d %v %s", version, status, err, text)
+		}
+		status, text = r.do(t, "POST", "/"+version+"/models/up1/m:streamGenerateContent?alt=sse", body)
+		if status != 200 || !strings.HasPrefix(text, "data: {") || strings.Contains(text, "[DONE]") {
+			t.Errorf("%s: %d %s", version, status, text)
+		}
+		status, text = r.do(t, "POST", "/"+version+"/models/up1/m:countTokens", body)
+		if status != 200 || !strings.Contains(text, `"totalTokens":`) {
+			t.Errorf("%s: %d %s", version, status, text)
+		}
+		status, text = r.do(t, "POST", "/"+version+"/models/nobody:generateContent", body)
+		if status != 404 || !strings.Contains(text, `"status":"NOT_FOUND"`) || !strings.Contains(text, `"code":404`) {
+			t.Errorf("%s: %d %s", version, status, text)
+		}
+	}
+	status, text := r.do(t, "GET", "/v1beta/models", "")
+	if status != 200 || !strings.Contains(text, `"name":"models/`) || !strings.Contains(text, "supportedGenerationMethods") {
+		t.Errorf("%d %s", status, text)
+	}
+	status, text = r.do(t, "GET", "/v1/models", "", "X-Goog-Api-Client", "google-genai-sdk/1.0")
+	if status != 200 || !strings.Contains(text, `"name":"models/`) {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+func TestOllamaPaths(t *testing.T) {
+	t.Parallel()
+	up := &scripted{format: translate.Anthropic}
+	r := start(t, nil, upstream{"anthropic", up.ServeHTTP})
+	for path, want := range map[string]string{"/api/tags": `"models":[`, "/api/version": `"version":"`} {
+		if status, text := r.do(t, "GET", path, ""); status != 200 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	if status, text := r.do(t, "POST", "/api/show", `{"model":"demo/echo"}`); status != 200 || !strings.Contains(text, `"capabilities"`) {
+		t.Errorf("%d %s", status, text)
+	}
+	if status, text := r.do(t, "POST", "/api/show", `{"model":"nobody"}`); status != 404 || !strings.HasPrefix(text, `{"error":"`) {
+		t.Errorf("%d %s", status, text)
+	}
+	// A body streams unless it says otherwise.
+	status, text := r.do(t, "POST", "/api/generate", `{"model":"up1/m","prompt":"x"}`)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if status != 200 || len(lines) < 2 || !strings.Contains(lines[0], `"response":`) || !strings.Contains(lines[len(lines)-1], `"done":true`) {
+		t.Errorf("%d %s", status, text)
+	}
+	status, text = r.do(t, "POST", "/api/generate", `{"model":"up1/m","prompt":"x","stream":false}`)
+	if status != 200 || !strings.Contains(text, `"response":`) || strings.Count(text, "\n") > 1 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+// A strict client has an error rather than an answer to less than it asked.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	up := &scripted{format: translate.Anthropic}
+	r := start(t, nil, upstream{"anthropic", up.ServeHTTP})
+	const body = `{"model":"up1/m","max_tokens":5,"seed":7,"messages":[{"role":"user","content":"x"}]}`
+	if status, text := r.do(t, "POST", "/v1/chat/completions", body); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	status, text := r.do(t, "POST", "/v1/chat/completions", body, "X-Nine-Router-Strict", "true")
+	if status != 400 || !strings.Contains(text, `"lossy_translation"`) || !strings.Contains(text, `"param":"seed"`) {
+		t.Errorf("%d %s", status, text)
+	}
+	status, text = r.do(t, "POST", "/v1/chat/completions", strings.Replace(body, `"seed":7,`, "", 1), "X-Nine-Router-Strict", "true")
+	if status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+// What goes on with a thread that is kept nowhere here gets the error on which
+// Anthropic's SDK sends the whole of it.
+func TestAThreadIsToBeReplayed(t *testing.T) {
+	t.Parallel()
+	up := &scripted{format: translate.OpenAI}
+	r := start(t, nil, upstream{"openai", up.ServeHTTP})
+	status, text := r.do(t, "POST", "/v1/messages", `{"model":"up1/m","max_tokens":5,"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"x"}]}`)
+	if status != 404 || !strings.Contains(text, `"error_code":"thread_not_found"`) {
+		t.Errorf("%d %s", status, text)
+	}
+	status, text = r.do(t, "POST", "/v1/messages", `{"model":"up1/m","max_tokens":5,"thread":{"type":"create"},"messages":[{"role":"user","content":"x"}]}`)
+	if status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+// A count is asked of a provider that can count, and else estimated, and says so.
+func TestCountingTokens(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	counts := func(answer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, req *http.Request) {
+			b, _ := io.ReadAll(req.Body)
+			asked = append(asked, req.URL.Path+" "+string(b))
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, answer)
+		}
+	}
+	r := start(t, nil, upstream{"gemini", counts(`{"totalTokens":31}`)}, upstream{"anthropic", counts(`{"input_tokens":17}`)}, upstream{"openai", counts(`{}`)})
+	const messages = `"messages":[{"role":"user","content":"How many tokens are in this?"}]}`
+	for model, want := range map[string]string{"up1/m": `{"input_tokens":31}`, "up2/m": `{"input_tokens":17}`} {
+		if status, text := r.do(t, "POST", "/v1/messages/count_tokens", `{"model":"`+model+`",`+messages); status != 200 || text != want {
+			t.Errorf("%s: %d %s", model, status, text)
+		}
+	}
+	if !strings.Contains(strings.Join(asked, "\n"), `/models/m:countTokens {"generateContentRequest":{"model":"models/m","contents":[`) {
+		t.Errorf("asked %q", asked)
+	}
+	resp, text := r.send(t, "/v1/messages/count_tokens", `{"model":"up3/m",`+messages)
+	if n := resp.Header.Get("X-Nine-Router-Estimate"); resp.StatusCode != 200 || n == "" || !strings.HasPrefix(text, `{"input_tokens":`) || text == `{"input_tokens":0}` {
+		t.Errorf("%d %q %s", resp.StatusCode, n, text)
+	}
+	status, text := r.do(t, "POST", "/v1/responses/input_tokens", `{"model":"up2/m","input":"How many?"}`)
+	if status != 200 || !strings.Contains(text, `"input_tokens":17`) || !strings.Contains(text, `"object":"response.input_tokens"`) {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+// A conversation may change its provider at any turn. None is shown another's
+// signature, and each has its own back when it returns.
+func TestAConversationMayChangeItsProvider(t *testing.T) {
+	t.Parallel()
+	for from := range clients {
+		t.Run(string(from), func(t *testing.T) {
+			t.Parallel()
+			first, second := &scripted{format: translate.Anthropic}, &scripted{format: translate.Gemini}
+			r := start(t, nil, upstream{"anthropic", first.ServeHTTP}, upstream{"gemini", second.ServeHTTP})
+			a := r.turn(t, from, "up1/m", false, nil)
+			if got := texts(r.turn(t, from, "up2/m", false, a), translate.Text); got != "It is 42." {
+				t.Errorf("got %q", got)
+			}
+			for _, m := range second.requests[0].Messages {
+				for _, p := range m.Parts {
+					if p.Signature != "" && p.SignedBy != translate.Gemini || strings.Contains(p.Signature, "c2lnLWFudGhyb3BpYw") {
+						t.Errorf("a foreign signature went out: %+v", p)
+					}
+				}
+			}
+			r.turn(t, from, "up1/m", false, a)
+			first.check(t, scripts[translate.Anthropic].signature)
+		})
+	}
+}
