@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
@@ -11,13 +10,10 @@ import (
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
-// DefaultMaxTokens is the limit of output tokens for a request that names none.
-// The API demands one, and this is the least that its models of today allow for.
-const DefaultMaxTokens = 8192
-
 // AppendRequest implements [translate.Codec].
 func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.Losses) ([]byte, error) {
 	w := requestWriter{b: dst, r: r, losses: losses, same: r.Format == translate.Anthropic}
+	w.plan, w.limit = planThinking(r, w.same, losses)
 	w.b = append(w.b, '{')
 	w.b = rawjson.AppendMember(w.b, "model", r.Model)
 	rest := w.system()
@@ -48,6 +44,8 @@ type requestWriter struct {
 	r      *translate.Request
 	losses *translate.Losses
 	same   bool // the request came in this format
+	plan   plan
+	limit  translate.Number // of output tokens
 }
 
 func (w *requestWriter) drop(path string, fields []translate.Field) {
@@ -67,11 +65,12 @@ func (w *requestWriter) system() []translate.Message {
 		}
 		n++
 	}
-	if n == 0 {
+	instruction := told(w.r, w.same)
+	if n == 0 && instruction == "" {
 		return all
 	}
 	w.b = rawjson.AppendName(w.b, "system")
-	if n == 1 && len(all[0].Parts) == 1 && all[0].Plain && all[0].Parts[0].Kind == translate.Text {
+	if instruction == "" && n == 1 && len(all[0].Parts) == 1 && all[0].Plain && all[0].Parts[0].Kind == translate.Text {
 		w.b = rawjson.AppendString(w.b, all[0].Parts[0].Text)
 		w.drop("messages[0]", all[0].Extra)
 		return all[n:]
@@ -80,6 +79,11 @@ func (w *requestWriter) system() []translate.Message {
 	for i := range all[:n] {
 		w.blocks(fmt.Sprintf("messages[%d]", i), &all[i])
 		w.drop(fmt.Sprintf("messages[%d]", i), all[i].Extra)
+	}
+	if instruction != "" {
+		w.losses.Approximate("response_format", "the form of the answer became an instruction: the model cannot be held to it")
+		w.b = rawjson.AppendMember(append(rawjson.AppendComma(w.b), `{"type":"text"`...), "text", instruction)
+		w.b = append(w.b, '}')
 	}
 	w.b = append(w.b, ']')
 	return all[n:]
@@ -323,280 +327,4 @@ func (w *requestWriter) source(path string, m *translate.Media) bool {
 	}
 	w.b = append(w.b, '}')
 	return true
-}
-
-func (w *requestWriter) tools() {
-	begun := false
-	for i := range w.r.Tools {
-		t := &w.r.Tools[i]
-		path := fmt.Sprintf("tools[%d]", i)
-		if t.Kind == translate.ServerTool && t.RawFormat != translate.Anthropic {
-			w.losses.Drop(path, "a tool that only another provider runs")
-			continue
-		}
-		if !begun {
-			w.b, begun = append(rawjson.AppendName(w.b, "tools"), '['), true
-		}
-		w.b = rawjson.AppendComma(w.b)
-		if t.Kind == translate.ServerTool {
-			w.b = append(w.b, t.Raw...)
-			continue
-		}
-		w.b = append(w.b, '{')
-		w.b = rawjson.AppendMember(w.b, "name", t.Name)
-		if t.Description != "" {
-			w.b = rawjson.AppendMember(w.b, "description", t.Description)
-		}
-		w.b = rawjson.AppendName(w.b, "input_schema")
-		switch {
-		case t.Schema == "":
-			w.b = append(w.b, `{"type":"object","properties":{}}`...) // required
-		default:
-			w.b = append(w.b, t.Schema...)
-		}
-		if t.Strict != nil && (w.same || *t.Strict) {
-			w.b = rawjson.AppendBool(w.b, "strict", *t.Strict)
-		}
-		if t.Deferred {
-			w.b = rawjson.AppendBool(w.b, "defer_loading", true)
-		}
-		if t.Cache != nil {
-			w.cache(t.Cache)
-		}
-		if w.same {
-			for _, f := range t.Extra {
-				w.b = rawjson.AppendMemberRaw(w.b, f.Name, f.Value)
-			}
-		} else {
-			w.drop(path, t.Extra)
-		}
-		w.b = append(w.b, '}')
-	}
-	if begun {
-		w.b = append(w.b, ']')
-		w.toolChoice()
-	}
-}
-
-func (w *requestWriter) toolChoice() {
-	c := w.r.ToolChoice
-	if w.thinks() && !w.same && (c.Mode == translate.ToolRequired || c.Mode == translate.ToolNamed) {
-		w.losses.Approximate("tool_choice", "a model that thinks cannot be forced to call a tool")
-		c.Mode = translate.ToolAuto
-	}
-	kind := ""
-	switch c.Mode {
-	case translate.ToolAuto:
-		kind = "auto"
-	case translate.ToolRequired:
-		kind = "any"
-	case translate.ToolNone:
-		kind = "none"
-	case translate.ToolNamed:
-		kind = "tool"
-	case translate.ToolOther:
-		w.losses.Drop("tool_choice", "a form that only its own format knows")
-	}
-	p := w.r.ParallelTools
-	if kind == "" && p != nil && !*p {
-		kind = "auto"
-	}
-	if kind == "" {
-		return
-	}
-	w.b = append(rawjson.AppendName(w.b, "tool_choice"), '{')
-	w.b = rawjson.AppendMember(w.b, "type", kind)
-	if kind == "tool" {
-		w.b = rawjson.AppendMember(w.b, "name", c.Name)
-	}
-	if p != nil && kind != "none" && (w.same || !*p) {
-		w.b = rawjson.AppendBool(w.b, "disable_parallel_tool_use", !*p)
-	}
-	w.b = append(w.b, '}')
-}
-
-// thinks says that the request turns extended thinking on.
-func (w *requestWriter) thinks() bool {
-	return w.r.Reasoning.Mode == translate.ReasoningOn || w.r.Reasoning.Mode == translate.ReasoningAdaptive
-}
-
-func (w *requestWriter) number(name string, n translate.Number) {
-	if n.IsSet() {
-		w.b = rawjson.AppendRaw(w.b, name, string(n))
-	}
-}
-
-func (w *requestWriter) options() {
-	r := w.r
-	switch {
-	case r.CountOnly:
-	case r.MaxTokens.IsSet():
-		w.number("max_tokens", r.MaxTokens)
-	case !w.same:
-		w.b = strconv.AppendInt(rawjson.AppendName(w.b, "max_tokens"), DefaultMaxTokens, 10)
-		w.losses.Approximate("max_tokens", "the API demands a limit and the request has none")
-	}
-	if r.CountOnly {
-		w.thinking()
-		return
-	}
-	w.temperature()
-	w.number("top_p", r.TopP)
-	w.number("top_k", r.TopK)
-	for _, o := range [...]struct {
-		name string
-		n    translate.Number
-	}{{"frequency_penalty", r.FrequencyPenalty}, {"presence_penalty", r.PresencePenalty}, {"seed", r.Seed}, {"top_logprobs", r.TopLogProbs}} {
-		if o.n.IsSet() {
-			w.losses.Drop(o.name, "Messages has no such option")
-		}
-	}
-	if r.N.IsSet() && r.N.Int() != 1 {
-		w.losses.Drop("n", "Messages gives one answer")
-	}
-	if r.LogProbs != nil && *r.LogProbs {
-		w.losses.Drop("logprobs", "Messages tells no probabilities")
-	}
-	w.stop()
-	if r.User != "" {
-		w.b = append(rawjson.AppendMember(append(rawjson.AppendName(w.b, "metadata"), '{'), "user_id", r.User), '}')
-	}
-	if r.CacheKey != "" {
-		w.losses.Drop("prompt_cache_key", "Messages has no such option")
-	}
-	if r.Cache != nil {
-		w.cache(r.Cache)
-	}
-	w.tier()
-	w.thinking()
-	w.outputConfig()
-	if r.Stream {
-		w.b = rawjson.AppendBool(w.b, "stream", true)
-	}
-}
-
-// temperature is at most 1 here, and only 1 for a model that thinks.
-func (w *requestWriter) temperature() {
-	t := w.r.Temperature
-	if !t.IsSet() {
-		return
-	}
-	if !w.same {
-		switch {
-		case w.thinks() && t.Float() != 1:
-			w.losses.Drop("temperature", "a model that thinks has a fixed temperature")
-			return
-		case t.Float() > 1:
-			w.losses.Approximate("temperature", "the highest temperature is 1")
-			t = "1"
-		}
-	}
-	w.number("temperature", t)
-}
-
-func (w *requestWriter) stop() {
-	begun := false
-	for i, s := range w.r.Stop {
-		if strings.TrimSpace(s) == "" && !w.same {
-			w.losses.Drop(fmt.Sprintf("stop[%d]", i), "a stop sequence of white space, which the API refuses")
-			continue
-		}
-		if !begun {
-			w.b, begun = append(rawjson.AppendName(w.b, "stop_sequences"), '['), true
-		}
-		w.b = rawjson.AppendString(rawjson.AppendComma(w.b), s)
-	}
-	if begun {
-		w.b = append(w.b, ']')
-	}
-}
-
-func (w *requestWriter) tier() {
-	switch t := w.r.ServiceTier; {
-	case t == "":
-	case w.same || t == "auto":
-		w.b = rawjson.AppendMember(w.b, "service_tier", t)
-	case t == "default":
-		w.b = rawjson.AppendMember(w.b, "service_tier", "standard_only")
-	default:
-		w.losses.Drop("service_tier", "a tier of another provider")
-	}
-}
-
-func (w *requestWriter) thinking() {
-	c := &w.r.Reasoning
-	kind := ""
-	switch c.Mode {
-	case translate.ReasoningOn:
-		kind = "enabled"
-	case translate.ReasoningOff:
-		kind = "disabled"
-	case translate.ReasoningAdaptive:
-		kind = "adaptive"
-	default:
-		if c.Effort == "none" {
-			kind = "disabled"
-		}
-	}
-	if kind == "" {
-		return
-	}
-	w.b = append(rawjson.AppendName(w.b, "thinking"), '{')
-	if len(c.Extra) == 0 || c.Extra[0].Name != "type" {
-		w.b = rawjson.AppendMember(w.b, "type", kind)
-	}
-	w.number("budget_tokens", c.Budget)
-	if c.Display != "" {
-		w.b = rawjson.AppendMember(w.b, "display", c.Display)
-	}
-	for _, f := range c.Extra {
-		w.b = rawjson.AppendMemberRaw(w.b, f.Name, f.Value)
-	}
-	w.b = append(w.b, '}')
-}
-
-// outputConfig writes the effort and the form of the output, see
-// https://platform.claude.com/docs/en/build-with-claude/effort and
-// https://platform.claude.com/docs/en/build-with-claude/structured-outputs.
-func (w *requestWriter) outputConfig() {
-	r := w.r
-	begun := false
-	open := func() {
-		if !begun {
-			w.b, begun = append(rawjson.AppendName(w.b, "output_config"), '{'), true
-		}
-	}
-	switch e := r.Reasoning.Effort; {
-	case e == "" || e == "none" && !w.same:
-	case e == "minimal" && !w.same:
-		open()
-		w.b = rawjson.AppendMember(w.b, "effort", "low")
-		w.losses.Approximate("reasoning_effort", "the least effort is low")
-	default:
-		open()
-		w.b = rawjson.AppendMember(w.b, "effort", e)
-	}
-	switch r.Output.Kind {
-	case translate.OutputJSONSchema:
-		if r.Output.Schema == "" || r.Output.Schema[0] != '{' {
-			w.losses.Drop("response_format", "a form of output without a schema")
-			break
-		}
-		open()
-		w.b = append(rawjson.AppendName(w.b, "format"), `{"type":"json_schema"`...)
-		w.b = append(rawjson.AppendRaw(w.b, "schema", r.Output.Schema), '}')
-	case translate.OutputJSON:
-		w.losses.Drop("response_format", "JSON without a schema cannot be asked for but in the prompt, which is the user's")
-	}
-	if w.same {
-		for _, f := range r.Extra {
-			if name, ok := strings.CutPrefix(f.Name, "output_config."); ok {
-				open()
-				w.b = rawjson.AppendMemberRaw(w.b, name, f.Value)
-			}
-		}
-	}
-	if begun {
-		w.b = append(w.b, '}')
-	}
 }

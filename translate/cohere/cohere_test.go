@@ -301,7 +301,7 @@ data: {"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed
 	if err := run(t, []byte(body), translate.DecodeOptions{Stream: true}, enc, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if l := enc.Losses(); len(l) != 3 || l[0].Path != "tool_plan" {
+	if l := enc.Losses(); len(l) != 2 || l[0].Path != "tool_plan" {
 		t.Errorf("losses %v", l)
 	}
 }

@@ -200,11 +200,7 @@ func (w *requestWriter) told() string {
 	if w.same || !w.loose || w.r.CountOnly || !w.functions() {
 		return ""
 	}
-	switch out.Kind {
-	case translate.OutputJSON:
-		w.losses.Approximate("response_format", "the form of the answer became an instruction: this model is not held to one beside tools")
-		return "Give your final answer as one JSON object and nothing else."
-	case translate.OutputJSONSchema:
+	if out.Kind == translate.OutputJSONSchema {
 		w.losses.Approximate("response_format", "the form of the answer became an instruction: this model is not held to one beside tools")
 		return "Give your final answer as JSON and nothing else. It must be valid by this JSON Schema:\n" + out.Schema
 	}
@@ -226,6 +222,10 @@ func (w *requestWriter) output() {
 	case translate.OutputText:
 		w.b = rawjson.AppendMember(w.b, "responseMimeType", "text/plain")
 	case translate.OutputJSON:
+		if w.loose && w.functions() && !w.same {
+			w.losses.Drop("response_format", "this model cannot be held to JSON beside tools")
+			break
+		}
 		w.b = rawjson.AppendMember(w.b, "responseMimeType", "application/json")
 	case translate.OutputJSONSchema:
 		if !w.hasMimeType() {

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
-	"github.com/nine-router/nine-router/translate/openai"
+	reasoning "github.com/nine-router/nine-router/translate/internal/effort"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -151,7 +151,7 @@ func (w *requestWriter) think() {
 	effort := c.Effort
 	levels := strings.Contains(w.r.Model, "gpt-oss")
 	if effort == "" && c.Budget.IsSet() && c.Mode == translate.ReasoningOn {
-		effort = openai.EffortOf(c.Budget.Int())
+		effort = reasoning.OfBudget(c.Budget.Int())
 		w.losses.Approximate("thinking.budget_tokens", "Ollama takes no budget of tokens")
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/effort"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -225,38 +226,14 @@ func (w *requestWriter) output() {
 // effort writes how much to reason. A budget in tokens becomes the nearest word.
 func (w *requestWriter) effort() {
 	c := &w.r.Reasoning
-	effort := c.Effort
+	word := c.Effort
 	if !w.same {
 		for _, f := range c.Extra {
 			w.losses.Drop("thinking."+f.Name, "Chat Completions has no such option")
 		}
-		if effort == "max" {
-			effort = "xhigh"
-			w.losses.Approximate("output_config.effort", "the highest effort here is xhigh")
-		}
-		switch {
-		case effort != "":
-		case c.Mode == translate.ReasoningOff:
-			w.losses.Drop("thinking", "not every model can be told not to reason")
-		case c.Mode == translate.ReasoningAdaptive:
-			w.losses.Drop("thinking", "adaptive is what a model does here when it is told nothing")
-		case c.Budget.IsSet():
-			effort = EffortOf(c.Budget.Int())
-			w.losses.Approximate("thinking.budget_tokens", "a budget of tokens became an effort")
-		}
+		word = effort.Word(c, w.r.Model, w.losses)
 	}
-	if effort != "" {
-		w.b = rawjson.AppendMember(w.b, "reasoning_effort", effort)
+	if word != "" {
+		w.b = rawjson.AppendMember(w.b, "reasoning_effort", word)
 	}
-}
-
-// EffortOf returns the word that is nearest to a budget of reasoning tokens.
-func EffortOf(budget int64) string {
-	switch {
-	case budget <= 2048:
-		return "low"
-	case budget <= 12_288:
-		return "medium"
-	}
-	return "high"
 }

@@ -97,6 +97,21 @@ func OpenAI(model string) Family {
 	return Family{Words: words[:6], CanStop: true}
 }
 
+// AnthropicVersion returns the version in the name of one of Anthropic's models;
+// a name without one gives 0.
+func AnthropicVersion(model string) float64 {
+	name := base(model)
+	if i := strings.LastIndex(name, "claude-"); i >= 0 {
+		name = name[i:]
+	}
+	for _, line := range [...]string{"claude-opus-", "claude-sonnet-", "claude-haiku-", "claude-"} {
+		if v, ok := version(name, line); ok {
+			return v
+		}
+	}
+	return 0
+}
+
 // Anthropic returns what one of Anthropic's models takes, see
 // https://platform.claude.com/docs/en/build-with-claude/extended-thinking and
 // https://platform.claude.com/docs/en/build-with-claude/effort.
