@@ -50,6 +50,7 @@ type facts struct {
 	FinishClass              string     `json:"finish_class"`
 	Usage                    map[string]int64
 	Errors                   []any
+	OtherChoices             json.RawMessage `json:"other_choices"`
 	Model                    string
 	Tools                    []struct{ Name string }
 	System                   *textFact
