@@ -107,6 +107,9 @@ func (x *exchange) operation(c *candidate) provider.Operation {
 // passes says that the client's own bytes go to the candidate: both speak the
 // same format, and nothing in them is of another provider or of ours.
 func (x *exchange) passes(c *candidate) bool {
+	if x.call.op == provider.Embed && x.call.format == translate.Gemini {
+		return false // the body names the model again, for each text
+	}
 	return c.endpoint.Format == x.call.format && !x.foreign
 }
 
@@ -126,6 +129,9 @@ func plain(resp *http.Response) (io.Reader, error) {
 func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate.Error) {
 	if passing {
 		return x.env.withModel(c.model), nil
+	}
+	if x.call.op == provider.Embed {
+		return x.encodeEmbedding(c)
 	}
 	if refused := x.decode(); refused != nil {
 		return nil, refused

@@ -324,3 +324,104 @@ func TestAConversationMayChangeItsProvider(t *testing.T) {
 		})
 	}
 }
+
+// Vectors come from any provider that makes them, in the client's format.
+func TestEmbeddings(t *testing.T) {
+	t.Parallel()
+	answers := func(body string, asked *string) http.HandlerFunc {
+		return func(w http.ResponseWriter, req *http.Request) {
+			b, _ := io.ReadAll(req.Body)
+			*asked = req.URL.Path + " " + string(b)
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, body)
+		}
+	}
+	var asked [3]string
+	r := start(t, nil,
+		upstream{"openai", answers(`{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,1]},{"object":"embedding","index":1,"embedding":[2,-1]}],"usage":{"prompt_tokens":4,"total_tokens":4}}`, &asked[0])},
+		upstream{"gemini", answers(`{"embeddings":[{"values":[0.5,1]},{"values":[2,-1]}]}`, &asked[1])},
+		upstream{"ollama", answers(`{"embeddings":[[0.5,1],[2,-1]],"prompt_eval_count":4}`, &asked[2])})
+	const batch = `{"requests":[{"model":"models/x","content":{"parts":[{"text":"a"}]},"taskType":"CLUSTERING"},{"model":"models/x","content":{"parts":[{"text":"b"}]},"taskType":"CLUSTERING"}]}`
+	for _, model := range []string{"up1/e", "up2/e", "up3/e"} {
+		if status, text := r.do(t, "POST", "/v1beta/models/"+model+":batchEmbedContents", batch); status != 200 || text != `{"embeddings":[{"values":[0.5,1]},{"values":[2,-1]}]}` {
+			t.Errorf("%s: %d %s", model, status, text)
+		}
+		status, text := r.do(t, "POST", "/v1/embeddings", `{"model":"`+model+`","input":["a","b"]}`)
+		if status != 200 || !strings.Contains(text, `"embedding":[0.5,1]`) || !strings.Contains(text, `"index":1`) {
+			t.Errorf("%s: %d %s", model, status, text)
+		}
+	}
+	if status, text := r.do(t, "POST", "/v1/embeddings", `{"model":"up2/e","input":["a","b"],"encoding_format":"base64"}`); status != 200 || !strings.Contains(text, `"embedding":"AAAAPwAAgD8="`) {
+		t.Errorf("%d %s", status, text)
+	}
+	r.do(t, "POST", "/v1beta/models/up2/e:batchEmbedContents", batch)
+	if want := `/v1/models/e:batchEmbedContents {"requests":[{"model":"models/e","content":{"parts":[{"text":"a"}]},"taskType":"CLUSTERING"}`; !strings.HasPrefix(asked[1], want) {
+		t.Errorf("asked %s", asked[1])
+	}
+	if status, text := r.do(t, "POST", "/v1beta/models/up1/e:batchEmbedContents", batch, "X-Nine-Router-Strict", "1"); status != 400 || !strings.Contains(text, "taskType") {
+		t.Errorf("%d %s", status, text)
+	}
+	// One text gets one vector, and a provider that gives two is not believed.
+	if status, text := r.do(t, "POST", "/v1beta/models/up1/e:embedContent", `{"content":{"parts":[{"text":"a"}]}}`); status != 502 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+// Whatever a provider sends in place of an answer, the client has an error in its
+// own format, and soon.
+func TestBadProviders(t *testing.T) {
+	t.Parallel()
+	faults := map[string]struct{ kind, encoding, body string }{
+		"cut JSON":          {"application/json", "", `{"id":"x","choices":[{"index":0,"message":{"content":"hal`},
+		"wrong types":       {"application/json", "", `{"choices":"none","content":7,"candidates":{},"output":1,"message":[]}`},
+		"HTML":              {"text/html", "", "<html><body>maintenance</body></html>"},
+		"nothing":           {"application/json", "", ""},
+		"a list":            {"application/json", "", "[1,2]"},
+		"unknown encoding":  {"application/json", "br", "\x0b\x02\x80"},
+		"no gzip":           {"application/json", "gzip", `{"choices":[]}`},
+		"HTML as a stream":  {"text/event-stream", "", "<html>\n<body>maintenance</body></html>\n\n"},
+		"empty stream":      {"text/event-stream", "", ""},
+		"not JSON":          {"text/event-stream", "", "data: {\"choices\":[\n\ndata: nonsense\n\n"},
+		"out of order":      {"text/event-stream", "", "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":4,\"delta\":{\"type\":\"text_delta\",\"text\":\"x\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"},
+		"an error in it":    {"text/event-stream", "", "data: {\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"code\":500}}\n\n"},
+		"one endless event": {"text/event-stream", "", "data: {\"x\":\"" + strings.Repeat("x", 1<<20)},
+	}
+	for format := range scripts {
+		for name, fault := range faults {
+			t.Run(string(format)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				bounded := func(o *gateway.Options) { o.Limits.Event, o.Limits.Answer = 1<<18, 1<<18 }
+				r := start(t, bounded, upstream{string(format), func(w http.ResponseWriter, req *http.Request) {
+					w.Header().Set("Content-Type", fault.kind)
+					if fault.encoding != "" {
+						w.Header().Set("Content-Encoding", fault.encoding)
+					}
+					io.WriteString(w, fault.body)
+				}})
+				for from, c := range clients {
+					for _, stream := range []bool{false, true} {
+						body, err := c.codec.AppendRequest(nil, history(from, "up1/m", stream, nil), nil)
+						if err != nil {
+							t.Fatal(err)
+						}
+						resp, text := r.send(t, c.path("up1/m", stream), string(body))
+						if resp.StatusCode == http.StatusOK && stream { // it had to be kept on the line
+							var got translate.Collector
+							d := c.codec.NewDecoder(&got, translate.DecodeOptions{Stream: true})
+							if d.Write([]byte(text)); got.Answer.Err != nil {
+								continue
+							}
+						}
+						if resp.StatusCode < 400 || len(text) > 4<<10 {
+							t.Errorf("%s stream=%v: %d %.300s", from, stream, resp.StatusCode, text)
+							continue
+						}
+						if e := c.codec.DecodeError(resp.StatusCode, []byte(text)); e.Message == "" || strings.Contains(e.Message, "no explanation") {
+							t.Errorf("%s stream=%v: %d %.300s", from, stream, resp.StatusCode, text)
+						}
+					}
+				}
+			})
+		}
+	}
+}

@@ -125,6 +125,8 @@ func (a *answer) relay() *failure {
 	case provider.Chat:
 	case provider.CountTokens:
 		return a.relayCount()
+	case provider.Embed:
+		return a.relayEmbedding()
 	default:
 		return a.relayDocument()
 	}

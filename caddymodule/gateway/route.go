@@ -19,7 +19,7 @@ type call struct {
 	// it in the path; id that of a kept response.
 	model, id string
 	// stream says that the path asks for a stream, and array that the stream is
-	// to come as a list of documents.
+	// to come as a list of documents; for embeddings, that one is asked for.
 	stream, array bool
 
 	session *session // of a request over a socket
@@ -108,6 +108,8 @@ func openaiEndpoint(path string, r *http.Request) (call, bool) {
 	switch path {
 	case "chat/completions":
 		return call{op: provider.Chat, format: translate.OpenAI, methods: post}, true
+	case "embeddings":
+		return call{op: provider.Embed, format: translate.OpenAI, methods: post}, true
 	case "messages":
 		return call{op: provider.Chat, format: translate.Anthropic, methods: post}, true
 	case "messages/count_tokens":

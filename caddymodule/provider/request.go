@@ -36,7 +36,7 @@ var paths = map[translate.Format]map[Operation]string{
 		Chat: "/models/{model}:generateContent", streamChat: "/models/{model}:streamGenerateContent", CountTokens: "/models/{model}:countTokens",
 		Embed: "/models/{model}:batchEmbedContents", ListModels: "/models",
 	},
-	translate.Ollama: {Chat: "/api/chat", Generate: "/api/generate", ListModels: "/api/tags"},
+	translate.Ollama: {Chat: "/api/chat", Generate: "/api/generate", Embed: "/api/embed", ListModels: "/api/tags"},
 	Cohere:           {Chat: "/chat", ListModels: "/models"},
 }
 

@@ -144,6 +144,8 @@ func (d *decoder) chunk(v *fastjson.Value, last bool) error {
 	message, text := v.Get("message"), "content"
 	if tree.IsNull(message) { // of /api/generate
 		message, text = v, "response"
+	} else if message.Type() != fastjson.TypeObject {
+		return answer.Broken("has a message of a wrong type")
 	}
 	if err := d.piece(translate.Reasoning, tree.Text(message, "thinking")); err != nil {
 		return err

@@ -466,6 +466,9 @@ func (d *decoder) response(r *fastjson.Value) error {
 	if e := r.Get("error"); status == "failed" || status == "cancelled" || !tree.IsNull(e) && len(r.GetArray("output")) == 0 {
 		return d.fail(r)
 	}
+	if o := r.Get("output"); !tree.IsNull(o) && o.Type() != fastjson.TypeArray {
+		return answer.Broken("has an output of a wrong type")
+	}
 	if err := d.start(r); err != nil {
 		return err
 	}
