@@ -27,6 +27,22 @@ func (l *Losses) Approximate(path, why string) {
 	l.add(Loss{Path: path, Approximated: true, Why: why})
 }
 
+// DropFields notes that members of another format are not in the result. prefix
+// stands before their names.
+func (l *Losses) DropFields(prefix string, fields []Field, why string) {
+	for _, f := range fields {
+		if !f.idle() {
+			l.Drop(prefix+f.Name, why)
+		}
+	}
+}
+
+// idle says that a member asks for nothing that is not so without it; a mark of a
+// decoder's own has no value.
+func (f *Field) idle() bool {
+	return f.Value == "" || (f.Name == "store" || f.Name == "background") && f.Value == "false"
+}
+
 // add notes a loss once, however many pieces of a stream it is in.
 func (l *Losses) add(loss Loss) {
 	if l == nil || slices.Contains(*l, loss) {

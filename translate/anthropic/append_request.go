@@ -32,9 +32,7 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 			}
 		}
 	} else {
-		for _, f := range r.Extra {
-			losses.Drop(f.Name, "Messages has no such member")
-		}
+		losses.DropFields("", r.Extra, "Messages has no such member")
 	}
 	return append(w.b, '}'), nil
 }
@@ -49,9 +47,7 @@ type requestWriter struct {
 }
 
 func (w *requestWriter) drop(path string, fields []translate.Field) {
-	for _, f := range fields {
-		w.losses.Drop(path+"."+f.Name, "Messages has no such member")
-	}
+	w.losses.DropFields(path+".", fields, "Messages has no such member")
 }
 
 // system writes the instructions that stand before the conversation and returns
@@ -194,11 +190,7 @@ func (w *requestWriter) block(path string, p *translate.Part) {
 			w.b = rawjson.AppendMemberRaw(w.b, f.Name, f.Value)
 		}
 	} else {
-		for _, f := range p.Extra {
-			if f.Value != "" {
-				w.losses.Drop(path+"."+f.Name, "Messages has no such member")
-			}
-		}
+		w.drop(path, p.Extra)
 	}
 	w.b = append(w.b, '}')
 }
@@ -215,8 +207,7 @@ func (w *requestWriter) inner(path string, p *translate.Part) bool {
 	switch p.Kind {
 	case translate.Text, translate.Refusal:
 		if p.Text == "" && !w.same {
-			w.losses.Drop(path, "an empty text, which the API refuses")
-			return false
+			return false // which the API refuses
 		}
 		if p.Kind == translate.Refusal {
 			w.losses.Approximate(path, "a refusal became text")
@@ -283,9 +274,6 @@ func (w *requestWriter) call(path string, c *translate.Call) {
 func (w *requestWriter) result(path string, r *translate.Result) {
 	w.b = rawjson.AppendMember(w.b, "type", "tool_result")
 	w.b = appendID(rawjson.AppendName(w.b, "tool_use_id"), r.CallID)
-	if r.Name != "" {
-		w.losses.Drop(path+".name", "a result has no name here")
-	}
 	switch {
 	case len(r.Parts) == 1 && r.Plain && r.Parts[0].Kind == translate.Text:
 		w.b = rawjson.AppendMember(w.b, "content", r.Parts[0].Text)

@@ -50,7 +50,13 @@ func planThinking(r *translate.Request, same bool, losses *translate.Losses) (pl
 	if c.IsSet() {
 		p = planFor(effort.Anthropic(r.Model), r, losses)
 	}
+	if !p.on() && (c.Summary != "" || c.Include != nil) {
+		losses.Drop("reasoning.summary", "whether reasoning is shown can only be said of a model that is told to think")
+	}
 	if p.on() {
+		if c.Summary != "" && c.Summary != "auto" {
+			losses.Approximate("reasoning.summary", "a summary has no length here")
+		}
 		switch {
 		case c.Include != nil && !*c.Include:
 			p.display = "omitted"

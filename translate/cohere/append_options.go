@@ -160,6 +160,9 @@ func (w *requestWriter) output() {
 // is told so only if the client asks for reasoning in plain words.
 func (w *requestWriter) thinking() {
 	c := &w.r.Reasoning
+	if c.Summary != "" || c.Include != nil {
+		w.losses.Drop("reasoning.summary", "Cohere has no option of whether reasoning is shown")
+	}
 	for _, f := range c.Extra {
 		w.losses.Drop("thinking."+f.Name, "Cohere has no such option")
 	}

@@ -167,11 +167,7 @@ func (w *requestWriter) common(path string, p *translate.Part) {
 }
 
 func (w *requestWriter) drop(prefix string, fields []translate.Field) {
-	for _, f := range fields {
-		if f.Value != "" {
-			w.losses.Drop(prefix+f.Name, "Cohere has no such member")
-		}
-	}
+	w.losses.DropFields(prefix, fields, "Cohere has no such member")
 }
 
 func roleName(r translate.Role) string {

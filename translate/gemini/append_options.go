@@ -258,6 +258,9 @@ func (w *requestWriter) thinking() {
 		for _, f := range c.Extra {
 			w.losses.Drop("reasoning."+f.Name, "Gemini has no such option")
 		}
+		if c.Summary != "" && c.Summary != "auto" {
+			w.losses.Approximate("reasoning.summary", "thoughts have no length here")
+		}
 		if c.Encrypted {
 			w.losses.Approximate("include", "the state of the reasoning comes without being asked for")
 		}
@@ -363,9 +366,7 @@ func (w *requestWriter) settings() {
 	for _, f := range r.Extra {
 		switch {
 		case !w.same:
-			if f.Value != "" {
-				w.losses.Drop(f.Name, "Gemini has no such member")
-			}
+			w.losses.DropFields("", []translate.Field{f}, "Gemini has no such member")
 		case strings.HasPrefix(f.Name, inConfig), strings.HasPrefix(f.Name, inToolsCfg):
 		case r.CountOnly && camel(f.Name) != "cachedContent":
 		default:

@@ -145,6 +145,9 @@ func (w *requestWriter) think() {
 		}
 		return
 	}
+	if c.Summary != "" || c.Include != nil {
+		w.losses.Drop("reasoning.summary", "Ollama has no option of whether reasoning is shown")
+	}
 	for _, f := range c.Extra {
 		w.losses.Drop("thinking."+f.Name, "Ollama has no such option")
 	}

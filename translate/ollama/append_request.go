@@ -26,13 +26,14 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 	w.tools()
 	w.settings()
 	w.options()
+	if !w.same {
+		losses.DropFields("", r.Extra, "Ollama has no such member")
+	}
 	for _, f := range r.Extra {
 		switch {
-		case f.Value == "" || w.same && strings.HasPrefix(f.Name, optionPrefix):
-		case w.same:
-			w.b = rawjson.AppendMemberRaw(w.b, f.Name, f.Value)
+		case f.Value == "" || !w.same || strings.HasPrefix(f.Name, optionPrefix):
 		default:
-			losses.Drop(f.Name, "Ollama has no such member")
+			w.b = rawjson.AppendMemberRaw(w.b, f.Name, f.Value)
 		}
 	}
 	return append(w.b, '}'), nil
@@ -219,11 +220,7 @@ func (w *requestWriter) common(path string, p *translate.Part) {
 }
 
 func (w *requestWriter) drop(path string, fields []translate.Field) {
-	for _, f := range fields {
-		if f.Value != "" {
-			w.losses.Drop(path+"."+f.Name, "Ollama has no such member")
-		}
-	}
+	w.losses.DropFields(path+".", fields, "Ollama has no such member")
 }
 
 // reasoning takes earlier reasoning. Ollama shows a model its own in clear text

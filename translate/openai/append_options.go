@@ -231,6 +231,9 @@ func (w *requestWriter) effort() {
 		for _, f := range c.Extra {
 			w.losses.Drop("thinking."+f.Name, "Chat Completions has no such option")
 		}
+		if c.Summary != "" || c.Include != nil {
+			w.losses.Drop("reasoning.summary", "Chat Completions has no option of whether reasoning is shown")
+		}
 		word = effort.Word(c, w.r.Model, w.losses)
 	}
 	if word != "" {

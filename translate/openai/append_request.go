@@ -37,9 +37,7 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 	if w.same {
 		w.b = appendFields(w.b, r.Extra)
 	} else {
-		for _, f := range r.Extra {
-			losses.Drop(f.Name, "Chat Completions has no such member")
-		}
+		losses.DropFields("", r.Extra, "Chat Completions has no such member")
 	}
 	return append(w.b, '}'), nil
 }
@@ -155,9 +153,7 @@ func (w *requestWriter) cache(path string, p *translate.Part) {
 }
 
 func (w *requestWriter) fields(path string, fields []translate.Field) {
-	for _, f := range fields {
-		w.losses.Drop(path+"."+f.Name, "Chat Completions has no such member")
-	}
+	w.losses.DropFields(path+".", fields, "Chat Completions has no such member")
 }
 
 var roleNames = map[translate.Role]string{

@@ -209,7 +209,7 @@ func (w *requestWriter) extra() (stored bool) {
 			w.b = rawjson.AppendMemberRaw(w.b, f.Name, f.Value)
 			stored = stored || f.Name == "store"
 		default:
-			w.losses.Drop(f.Name, "Responses has no such member")
+			w.losses.DropFields("", []translate.Field{f}, "Responses has no such member")
 		}
 	}
 	return stored
@@ -314,6 +314,8 @@ func (w *requestWriter) reasoningConfig() {
 		}
 		if summary == "" && c.Shown() && effort.Reasons(w.r.Model) {
 			summary = "auto"
+		} else if c.Include != nil {
+			w.losses.Drop("reasoning.summary", "a model that is not known to reason is not asked for a summary")
 		}
 	}
 	if word == "" && summary == "" && (!w.same || len(c.Extra) == 0) {

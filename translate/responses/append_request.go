@@ -355,9 +355,6 @@ func (w *requestWriter) result(path string, p *translate.Part) {
 	if p.Result.IsError {
 		w.losses.Drop(path+".is_error", "a result cannot say that it is an error")
 	}
-	if p.Result.Name != "" {
-		w.losses.Drop(path+".name", "a result has no name here")
-	}
 	w.fields(path, p.Extra)
 	w.b = append(w.b, '}')
 }
