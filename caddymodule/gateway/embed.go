@@ -109,7 +109,7 @@ func (x *exchange) encodeEmbedding(c *candidate) (provider.Body, *translate.Erro
 			b = append(b, '}')
 		}
 		return provider.Body{append(b, "]}"...)}, nil
-	case translate.OpenAI:
+	case translate.OpenAI, translate.Responses:
 		b = rawjson.AppendMember(b, "encoding_format", "float")
 	}
 	b = append(rawjson.AppendName(rawjson.AppendMember(b, "model", c.model), "input"), '[')

@@ -30,7 +30,7 @@ type compiled struct {
 // the model in the path has "{model}" there.
 var paths = map[translate.Format]map[Operation]string{
 	translate.OpenAI:    {Chat: "/chat/completions", Embed: "/embeddings", ListModels: "/models"},
-	translate.Responses: {Chat: "/responses", CountTokens: "/responses/input_tokens", Compact: "/responses/compact", ListModels: "/models"},
+	translate.Responses: {Chat: "/responses", CountTokens: "/responses/input_tokens", Compact: "/responses/compact", Embed: "/embeddings", ListModels: "/models"},
 	translate.Anthropic: {Chat: "/messages", CountTokens: "/messages/count_tokens", ListModels: "/models"},
 	translate.Gemini: {
 		Chat: "/models/{model}:generateContent", streamChat: "/models/{model}:streamGenerateContent", CountTokens: "/models/{model}:countTokens",
