@@ -6,6 +6,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/effort"
+	"github.com/nine-router/nine-router/translate/internal/schema"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -33,10 +34,14 @@ func (w *requestWriter) tools() {
 		}
 		w.b = rawjson.AppendName(w.b, "input_schema")
 		switch {
-		case t.Schema == "":
-			w.b = append(w.b, `{"type":"object","properties":{}}`...) // required
-		default:
+		case w.same && t.Schema != "":
 			w.b = append(w.b, t.Schema...)
+		default:
+			s, exact := schema.Object(t.Schema)
+			if !exact {
+				w.losses.Approximate(path+".parameters", "the schema's alternatives became one object")
+			}
+			w.b = append(w.b, s...)
 		}
 		if t.Strict != nil && (w.same || *t.Strict) {
 			w.b = rawjson.AppendBool(w.b, "strict", *t.Strict)
@@ -45,7 +50,7 @@ func (w *requestWriter) tools() {
 			w.b = rawjson.AppendBool(w.b, "defer_loading", true)
 		}
 		if t.Cache != nil {
-			w.cache(t.Cache)
+			w.cache(path, t.Cache)
 		}
 		if w.same {
 			for _, f := range t.Extra {
@@ -141,7 +146,7 @@ func (w *requestWriter) options() {
 		w.losses.Drop("prompt_cache_key", "Messages has no such option")
 	}
 	if r.Cache != nil {
-		w.cache(r.Cache)
+		w.cache("(request)", r.Cache)
 	}
 	w.tier()
 	w.thinking()

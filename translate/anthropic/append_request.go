@@ -6,6 +6,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/effort"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
@@ -14,6 +15,7 @@ import (
 func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.Losses) ([]byte, error) {
 	w := requestWriter{b: dst, r: r, losses: losses, same: r.Format == translate.Anthropic}
 	w.plan, w.limit = planThinking(r, w.same, losses)
+	w.marks = countMarks(r)
 	w.b = append(w.b, '{')
 	w.b = rawjson.AppendMember(w.b, "model", r.Model)
 	rest := w.system()
@@ -44,6 +46,7 @@ type requestWriter struct {
 	same   bool // the request came in this format
 	plan   plan
 	limit  translate.Number // of output tokens
+	marks  int              // cache marks that are still to be written
 }
 
 func (w *requestWriter) drop(path string, fields []translate.Field) {
@@ -90,6 +93,16 @@ var roleNames = map[translate.Role]string{
 	translate.RoleSystem: "system", translate.RoleDeveloper: "system",
 }
 
+// role returns the side that a message is of here. Instructions amid the
+// conversation are for the models of the fifth generation and later.
+func (w *requestWriter) role(m *translate.Message) string {
+	name := roleNames[m.Role]
+	if name == "system" && !w.same && effort.AnthropicVersion(w.r.Model) < 5 {
+		return "user"
+	}
+	return name
+}
+
 // messages writes the conversation. Turns of one side that follow each other are
 // one message here, because all results of a turn's calls must stand together in
 // the message after it.
@@ -97,8 +110,8 @@ func (w *requestWriter) messages(all []translate.Message, offset int) {
 	w.b = append(rawjson.AppendName(w.b, "messages"), '[')
 	for i := 0; i < len(all); {
 		j := i + 1
-		role := roleNames[all[i].Role]
-		for !w.same && j < len(all) && role != "system" && roleNames[all[j].Role] == role {
+		role := w.role(&all[i])
+		for !w.same && j < len(all) && role != "system" && w.role(&all[j]) == role {
 			j++
 		}
 		w.turn(all[i:j], offset+i)
@@ -111,8 +124,13 @@ func (w *requestWriter) turn(messages []translate.Message, first int) {
 	mark := len(w.b)
 	m := &messages[0]
 	w.b = append(rawjson.AppendComma(w.b), '{')
-	w.b = rawjson.AppendMember(w.b, "role", roleNames[m.Role])
+	w.b = rawjson.AppendMember(w.b, "role", w.role(m))
 	w.b = rawjson.AppendName(w.b, "content")
+	for k := range messages {
+		if roleNames[messages[k].Role] == "system" && w.role(&messages[k]) != "system" {
+			w.losses.Approximate(fmt.Sprintf("messages[%d]", first+k), "instructions amid the conversation became the user's words")
+		}
+	}
 	if len(messages) == 1 && m.Plain && len(m.Parts) == 1 && m.Parts[0].Kind == translate.Text && (w.same || m.Parts[0].Text != "") {
 		w.b = rawjson.AppendString(w.b, m.Parts[0].Text)
 	} else {
@@ -183,7 +201,7 @@ func (w *requestWriter) block(path string, p *translate.Part) {
 		return
 	}
 	if p.Cache != nil {
-		w.cache(p.Cache)
+		w.cache(path, p.Cache)
 	}
 	if w.same {
 		for _, f := range p.Extra {
@@ -195,7 +213,17 @@ func (w *requestWriter) block(path string, p *translate.Part) {
 	w.b = append(w.b, '}')
 }
 
-func (w *requestWriter) cache(m *translate.CacheMark) {
+// maxMarks is how many cache marks the API takes in a request
+// (https://platform.claude.com/docs/en/build-with-claude/prompt-caching).
+const maxMarks = 4
+
+// cache writes a cache mark. Of too many in a translated request the first are left
+// out: a later one covers what they do.
+func (w *requestWriter) cache(path string, m *translate.CacheMark) {
+	if w.marks--; !w.same && w.marks >= maxMarks {
+		w.losses.Drop(path+".cache_control", "there are at most four cache marks")
+		return
+	}
 	w.b = append(rawjson.AppendName(w.b, "cache_control"), `{"type":"ephemeral"`...)
 	if m.TTL != "" {
 		w.b = rawjson.AppendMember(w.b, "ttl", m.TTL)
@@ -315,4 +343,31 @@ func (w *requestWriter) source(path string, m *translate.Media) bool {
 	}
 	w.b = append(w.b, '}')
 	return true
+}
+
+// countMarks counts the cache marks of a request.
+func countMarks(r *translate.Request) (n int) {
+	var count func(parts []translate.Part)
+	count = func(parts []translate.Part) {
+		for i := range parts {
+			if parts[i].Cache != nil {
+				n++
+			}
+			if res := parts[i].Result; res != nil {
+				count(res.Parts)
+			}
+		}
+	}
+	for i := range r.Messages {
+		count(r.Messages[i].Parts)
+	}
+	for i := range r.Tools {
+		if r.Tools[i].Cache != nil {
+			n++
+		}
+	}
+	if r.Cache != nil {
+		n++
+	}
+	return n
 }

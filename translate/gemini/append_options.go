@@ -7,6 +7,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/effort"
+	"github.com/nine-router/nine-router/translate/internal/schema"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -54,8 +55,14 @@ func (w *requestWriter) declaration(path string, t *translate.Tool) {
 	if t.Description != "" || !w.same {
 		w.b = rawjson.AppendMember(w.b, "description", t.Description)
 	}
-	if t.Schema != "" {
-		w.b = rawjson.AppendRaw(w.b, "parametersJsonSchema", t.Schema)
+	if s := t.Schema; s != "" {
+		if !w.same {
+			var exact bool
+			if s, exact = schema.Object(s); !exact {
+				w.losses.Approximate(path+".parameters", "the schema's alternatives became one object")
+			}
+		}
+		w.b = rawjson.AppendRaw(w.b, "parametersJsonSchema", s)
 	}
 	if t.Strict != nil && *t.Strict {
 		w.losses.Drop(path+".strict", "Gemini holds a model to its schemas in another way: by the mode of calling")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/effort"
+	"github.com/nine-router/nine-router/translate/internal/schema"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -38,8 +39,14 @@ func (w *requestWriter) tools() {
 		if t.Description != "" {
 			w.b = rawjson.AppendMember(w.b, "description", t.Description)
 		}
-		if t.Schema != "" {
-			w.b = rawjson.AppendRaw(w.b, "parameters", t.Schema)
+		if s := t.Schema; s != "" {
+			if !w.same && w.r.Format != translate.Responses { // of the same maker
+				var exact bool
+				if s, exact = schema.Object(s); !exact {
+					w.losses.Approximate(path+".parameters", "the schema's alternatives became one object")
+				}
+			}
+			w.b = rawjson.AppendRaw(w.b, "parameters", s)
 		}
 		if t.Strict != nil {
 			w.b = rawjson.AppendBool(w.b, "strict", *t.Strict)

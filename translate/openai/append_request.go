@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -31,7 +32,9 @@ func (Codec) AppendRequest(dst []byte, r *translate.Request, losses *translate.L
 		}
 		i = j
 	}
-	w.b = append(w.b, ']')
+	if w.b = append(w.b, ']'); !w.same && strings.HasSuffix(tree.View(w.b), "[]") {
+		return nil, translate.NothingLeft("messages")
+	}
 	w.tools()
 	w.options()
 	if w.same {
@@ -194,12 +197,18 @@ func (w *requestWriter) turn(i int, m *translate.Message) {
 			content = append(content, *p)
 		}
 	}
+	mark := len(w.b)
 	w.b = append(rawjson.AppendComma(w.b), '{')
 	w.b = rawjson.AppendMember(w.b, "role", roleNames[m.Role])
 	if m.Name != "" {
 		w.b = rawjson.AppendMember(w.b, "name", m.Name)
 	}
+	silent := len(w.b)
 	w.thoughts(path, thoughts)
+	if !w.same && len(w.b) == silent && len(content) == 0 && len(calls) == 0 && refusal == "" && m.Role == translate.RoleAssistant {
+		w.b = w.b[:mark] // nothing is left of it, and the API refuses that
+		return
+	}
 	w.b = rawjson.AppendName(w.b, "content")
 	switch {
 	case len(content) == 0 && m.Role == translate.RoleAssistant:

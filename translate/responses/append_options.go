@@ -6,6 +6,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/effort"
+	"github.com/nine-router/nine-router/translate/internal/schema"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -81,6 +82,12 @@ func (w *requestWriter) tool(path string, t *translate.Tool) {
 		w.b = rawjson.AppendMember(w.b, "syntax", t.Grammar.Syntax)
 		w.b = append(rawjson.AppendMember(w.b, "definition", t.Grammar.Definition), '}')
 	case t.Kind == translate.CustomTool:
+	case t.Schema != "" && !w.same && w.r.Format != translate.OpenAI:
+		s, exact := schema.Object(t.Schema)
+		if !exact {
+			w.losses.Approximate(path+".parameters", "the schema's alternatives became one object")
+		}
+		w.b = rawjson.AppendRaw(w.b, "parameters", s)
 	case t.Schema != "":
 		w.b = rawjson.AppendRaw(w.b, "parameters", t.Schema)
 	case !w.same:
