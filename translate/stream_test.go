@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -248,5 +249,38 @@ func TestImportsRunOneWay(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// BenchmarkMemory tells what a translation that runs holds, in bytes: with 1,000
+// events of an answer behind it, beside the text that a format repeats at its end.
+func BenchmarkMemory(b *testing.B) {
+	for name, d := range directions {
+		if d.to == nil {
+			continue
+		}
+		b.Run(name, func(b *testing.B) {
+			const running = 200
+			for b.Loop() {
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				keep := make([]any, 0, running)
+				for range running {
+					enc := d.to.NewEncoder(translate.EncodeOptions{Stream: true})
+					dec := d.from.NewDecoder(enc, translate.DecodeOptions{Stream: true})
+					dec.Write([]byte(d.begin))
+					for range 1000 {
+						dec.Write([]byte(d.next))
+						enc.Reset()
+					}
+					keep = append(keep, enc, dec)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/running, "B/translation")
+				runtime.KeepAlive(keep)
+			}
+		})
 	}
 }
