@@ -57,6 +57,10 @@ type App struct {
 	// /v1/responses. They go on over plain HTTP then. Default: false.
 	NoSockets bool `json:"no_sockets,omitempty"`
 
+	// Whose requests are refused, with a 400 that names the path, rather than
+	// answered when the format of the provider cannot express all of them.
+	Strict *Strict `json:"strict,omitempty"`
+
 	// Whether to make a key and print it to standard output when the gateway
 	// starts without any. Default: only if standard output is a terminal.
 	FirstKey *bool `json:"first_key,omitempty"`
@@ -179,7 +183,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.options = gateway.Options{
-		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys, NoSockets: a.NoSockets,
+		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys, NoSockets: a.NoSockets, Strict: a.Strict.options(),
 		Limits: gateway.Limits{Body: a.MaxBody, Answer: a.MaxAnswer, Event: a.MaxEvent},
 		Times: gateway.Times{
 			FirstContent: time.Duration(a.Times.FirstContent), Silence: time.Duration(a.Times.Silence),

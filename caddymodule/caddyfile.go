@@ -31,7 +31,11 @@ func init() {
 //		encryption_key <placeholder>
 //		open
 //		query_keys
-//		sockets off
+//		sockets        on|off
+//		strict {
+//			keys   <name...>
+//			models <model...>
+//		}
 //		first_key      on|off
 //		max_body       <size>
 //		max_answer     <size>
@@ -46,7 +50,7 @@ func init() {
 //			...
 //		}
 //		provider <name> {
-//			format   openai|anthropic
+//			format   openai|responses|anthropic|gemini|ollama|cohere
 //			base_url <url>
 //			prefix   <prefix>
 //			header   <name> <value>
@@ -107,6 +111,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = d.Errf("sockets: expected on or off, not %q", word)
 			}
 			a.NoSockets = word == "off"
+		case "strict":
+			err = a.parseStrict(d)
 		case "first_key":
 			err = onOff(d, &a.FirstKey)
 		case "max_body":
@@ -248,6 +254,28 @@ func (a *App) parseTimes(d *caddyfile.Dispenser) error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) parseStrict(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	a.Strict = &Strict{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		what := d.Val()
+		names := d.RemainingArgs()
+		switch {
+		case what != "keys" && what != "models":
+			return d.Errf("strict has no option %q", what)
+		case len(names) == 0:
+			return d.ArgErr()
+		case what == "keys":
+			a.Strict.Keys = append(a.Strict.Keys, names...)
+		default:
+			a.Strict.Models = append(a.Strict.Models, names...)
 		}
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -147,7 +146,7 @@ func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate
 	if err != nil {
 		return nil, asError(err)
 	}
-	if x.strict() && len(losses) > 0 {
+	if x.strict && len(losses) > 0 {
 		return nil, lossy(losses)
 	}
 	x.names = names
@@ -169,13 +168,6 @@ func (x *exchange) decode() *translate.Error {
 	}
 	x.request = req
 	return nil
-}
-
-// strict says that the client would rather have an error than an answer to a
-// request of which something was lost.
-func (x *exchange) strict() bool {
-	on, _ := strconv.ParseBool(x.r.Header.Get("X-Nine-Router-Strict"))
-	return on
 }
 
 // lossy is the error for a strict request that the candidate's format cannot

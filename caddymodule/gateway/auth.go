@@ -73,6 +73,20 @@ func unauthenticated(message string) *translate.Error {
 	return &translate.Error{Status: http.StatusUnauthorized, Kind: translate.Unauthenticated, Code: "invalid_api_key", Message: message}
 }
 
+// strictKeys returns the ids of the keys with these names.
+func strictKeys(snap *store.Snapshot, names []string) map[string]bool {
+	ids := make(map[string]bool, len(names))
+	for _, name := range names {
+		ids["declared:"+name] = true
+		for i := range snap.Keys {
+			if snap.Keys[i].Name == name {
+				ids[snap.Keys[i].ID] = true
+			}
+		}
+	}
+	return ids
+}
+
 // keyTable maps the hashes of all keys that open the gateway to their ids.
 func keyTable(snap *store.Snapshot, declared []DeclaredKey) map[store.KeyHash]string {
 	keys := make(map[store.KeyHash]string, len(snap.Keys)+len(declared))

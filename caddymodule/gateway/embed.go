@@ -120,7 +120,7 @@ func (x *exchange) encodeEmbedding(c *candidate) (provider.Body, *translate.Erro
 	if e.dimensions != "" {
 		b = rawjson.AppendRaw(b, "dimensions", e.dimensions)
 	}
-	if x.strict() && len(e.losses) > 0 {
+	if x.strict && len(e.losses) > 0 {
 		return nil, lossy(e.losses)
 	}
 	x.rec.Losses = len(e.losses)

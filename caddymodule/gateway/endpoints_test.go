@@ -236,7 +236,11 @@ func TestOllamaPaths(t *testing.T) {
 func TestStrict(t *testing.T) {
 	t.Parallel()
 	up := &scripted{format: translate.Anthropic}
-	r := start(t, nil, upstream{"anthropic", up.ServeHTTP})
+	r := start(t, func(o *gateway.Options) {
+		withOtherKey(o)
+		o.Strict = gateway.Strict{Keys: []string{"other"}, Models: []string{"exact"}}
+		o.Declared.Aliases = []store.Alias{{Name: "exact", Model: "up1/m"}}
+	}, upstream{"anthropic", up.ServeHTTP})
 	const body = `{"model":"up1/m","max_tokens":5,"seed":7,"messages":[{"role":"user","content":"x"}]}`
 	if status, text := r.do(t, "POST", "/v1/chat/completions", body); status != 200 {
 		t.Errorf("%d %s", status, text)
@@ -244,6 +248,12 @@ func TestStrict(t *testing.T) {
 	status, text := r.do(t, "POST", "/v1/chat/completions", body, "X-Nine-Router-Strict", "true")
 	if status != 400 || !strings.Contains(text, `"lossy_translation"`) || !strings.Contains(text, `"param":"seed"`) {
 		t.Errorf("%d %s", status, text)
+	}
+	if status, text := r.do(t, "POST", "/v1/chat/completions", body, "Authorization", "Bearer "+otherKey); status != 400 {
+		t.Errorf("a strict key: %d %s", status, text)
+	}
+	if status, text := r.do(t, "POST", "/v1/chat/completions", strings.Replace(body, "up1/m", "exact", 1)); status != 400 {
+		t.Errorf("a strict model: %d %s", status, text)
 	}
 	status, text = r.do(t, "POST", "/v1/chat/completions", strings.Replace(body, `"seed":7,`, "", 1), "X-Nine-Router-Strict", "true")
 	if status != 200 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/provider"
@@ -28,9 +30,12 @@ type exchange struct {
 	foreign bool
 	// unresolved says that the body names a response that is not kept here.
 	unresolved bool
-	out        client // what the client has been sent
-	rec        store.Exchange
-	recorded   bool
+	// strict says that the client would rather have an error than an answer to a
+	// request of which something was lost.
+	strict   bool
+	out      client // what the client has been sent
+	rec      store.Exchange
+	recorded bool
 }
 
 // A failure is what the client is told when nothing is left to try.
@@ -53,6 +58,10 @@ func (x *exchange) run(snap *snapshot) *failure {
 		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "malformed"}}
 	}
 	x.env = env
+	x.strict = snap.strict[x.rec.KeyID] || slices.Contains(x.g.o.Strict.Models, env.model)
+	if on, err := strconv.ParseBool(x.r.Header.Get("X-Nine-Router-Strict")); err == nil && on {
+		x.strict = true
+	}
 	if refused := x.resolvePrevious(); refused != nil {
 		return &failure{err: refused, fault: fault{Scope: ScopeGateway, Reason: "kept"}}
 	}

@@ -43,12 +43,21 @@ type Options struct {
 
 	Limits Limits
 	Times  Times
+	Strict Strict
 
 	// Transport carries the requests of providers without their own. It must
 	// not follow redirects nor undo compression on its own.
 	Transport http.RoundTripper
 
 	Logger *zap.Logger
+}
+
+// Strict says whose requests are refused rather than answered when a provider's
+// format cannot express all of them. A request can ask for the same itself, by the
+// header X-Nine-Router-Strict.
+type Strict struct {
+	Keys   []string // names of keys
+	Models []string // as clients ask for them
 }
 
 // Limits bound what one exchange may hold.

@@ -15,6 +15,7 @@ type snapshot struct {
 	rev       uint64
 	hasher    *store.Hasher
 	keys      map[store.KeyHash]string
+	strict    map[string]bool    // ids of keys, see [Strict]
 	providers map[string]*member // by prefix
 	aliases   map[string]string
 	combos    map[string][]string
@@ -39,6 +40,7 @@ func (o *Options) build(snap *store.Snapshot) (*snapshot, error) {
 		rev:       snap.Rev,
 		hasher:    snap.Hasher,
 		keys:      keyTable(snap, o.Declared.Keys),
+		strict:    strictKeys(snap, o.Strict.Keys),
 		providers: make(map[string]*member),
 		aliases:   make(map[string]string),
 		combos:    make(map[string][]string),
