@@ -226,7 +226,7 @@ func (d *requestDecoder) block(path string, v *fastjson.Value) translate.Part {
 	switch kind := tree.Text(v, "type"); kind {
 	case "text":
 		p, known = translate.Part{Kind: translate.Text, Text: d.Text(path+".text", v.Get("text"))}, [3]string{"text", "citations"}
-		if c := v.Get("citations"); !tree.IsNull(c) {
+		if c := v.Get("citations"); !tree.IsNull(c) && !sealedCitations(c) {
 			p.Citations = d.Raw(c)
 		}
 	case "image":
@@ -372,4 +372,15 @@ func (d *requestDecoder) toolChoice(v *fastjson.Value) {
 			d.r.ParallelTools = b
 		}
 	}
+}
+
+// sealedCitations says that a text's citations were made here of another format's:
+// Anthropic does not know their index.
+func sealedCitations(v *fastjson.Value) bool {
+	for _, c := range v.GetArray() {
+		if index := tree.Text(c, "encrypted_index"); index != "" && translate.HasSeal([]byte(index)) {
+			return true
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -86,16 +87,29 @@ func (w *documentWriter) block(b *translate.Block, n int) {
 func (w *documentWriter) citations(b *translate.Block) {
 	begun := false
 	for _, c := range b.Citations {
-		if c.RawFormat != translate.Anthropic {
+		raw, ok := location(c.Raw, c.RawFormat)
+		if !ok {
 			w.losses.Drop("citations", "citations of another format")
 			continue
 		}
 		if !begun {
 			w.b, begun = append(rawjson.AppendName(w.b, "citations"), '['), true
 		}
-		w.b = append(rawjson.AppendComma(w.b), c.Raw...)
+		w.b = append(rawjson.AppendComma(w.b), raw...)
 	}
 	if begun {
 		w.b = append(w.b, ']')
 	}
+}
+
+// location returns a citation as Messages has it, if it is of a page.
+func location(raw string, format translate.Format) (string, bool) {
+	if format == translate.Anthropic {
+		return raw, true
+	}
+	page, ok := cite.Of(raw, format)
+	if !ok {
+		return "", false
+	}
+	return string(page.AppendLocation(nil)), true
 }

@@ -299,13 +299,14 @@ func (w *streamEncoder) piece(e *translate.Event) {
 	kind, member := "text_delta", "text"
 	switch {
 	case e.Kind == translate.Citation:
-		if e.RawFormat != translate.Anthropic {
+		raw, ok := location(e.Raw, e.RawFormat)
+		if !ok {
 			w.losses.Drop("citations", "citations of another format")
 			return
 		}
 		w.write(e.Block, func(b []byte) []byte {
 			b = append(b, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":\x00,\"delta\":{\"type\":\"citations_delta\",\"citation\":"...)
-			return append(append(b, e.Raw...), "}}\n\n"...)
+			return append(append(b, raw...), "}}\n\n"...)
 		})
 		return
 	case e.Kind == translate.Signature:

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -14,10 +15,15 @@ func appendDocument(b []byte, a *translate.Answer, o *translate.EncodeOptions, l
 		c := &a.Choices[n]
 		w := partsWriter{b: append(rawjson.AppendComma(b), `{"content":{"parts":[`...), choice: n, o: o, losses: losses}
 		var m metadata
+		var place cite.Place
 		for i := range c.Blocks {
 			w.block(&c.Blocks[i])
+			if c.Blocks[i].Part == translate.Text {
+				place.Begin()
+				place.Add(string(c.Blocks[i].Text))
+			}
 			for _, s := range c.Blocks[i].Citations {
-				m.cite(s.Raw, s.RawFormat, losses)
+				m.cite(s.Raw, s.RawFormat, &place, losses)
 			}
 		}
 		w.flush()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -47,6 +48,7 @@ type streamChoice struct {
 	native   string
 	finished bool
 	metadata metadata
+	place    cite.Place
 	logprobs []byte // elements, in the form of Chat Completions
 }
 
@@ -121,7 +123,8 @@ func (w *streamEncoder) Event(e *translate.Event) error {
 		}
 		c.pending = append(c.pending, e.Text...)
 	case translate.Citation:
-		w.choice(e.Choice).metadata.cite(e.Raw, e.RawFormat, &w.losses)
+		c := w.choice(e.Choice)
+		c.metadata.cite(e.Raw, e.RawFormat, &c.place, &w.losses)
 	case translate.LogProbs:
 		c := w.choice(e.Choice)
 		var ok bool
@@ -205,6 +208,8 @@ func (w *streamEncoder) flush(choice int) {
 func (w *streamEncoder) block(e *translate.Event) {
 	c := w.choice(e.Choice)
 	switch e.Part {
+	case translate.Text:
+		c.place.Begin()
 	case translate.ToolCall:
 		c.calls = append(c.calls, heldCall{block: e.Block, id: strings.Clone(e.ID), name: strings.Clone(e.Name), custom: e.Custom})
 	case translate.Reasoning:
@@ -237,6 +242,7 @@ func (w *streamEncoder) block(e *translate.Event) {
 func (w *streamEncoder) delta(e *translate.Event) {
 	switch e.Part {
 	case translate.Text, translate.Refusal:
+		w.choice(e.Choice).place.Add(e.Text)
 		w.piece()
 		w.b = rawjson.AppendString(append(w.b, `"text":`...), e.Text)
 		w.part(e.Choice)

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
@@ -30,25 +31,18 @@ func (m *metadata) keep(name, raw string) {
 	m.kept = append(m.kept, f)
 }
 
-// cite notes a source that came as a citation of OpenAI's formats. Places count
-// bytes here and characters there; they stand as they are.
-func (m *metadata) cite(raw string, format translate.Format, losses *translate.Losses) {
+// cite notes a page that supports the text. Places count bytes here and characters
+// in other formats; they stand as they are.
+func (m *metadata) cite(raw string, format translate.Format, place *cite.Place, losses *translate.Losses) {
 	if format == translate.Gemini {
 		return // is in the member as well
 	}
-	v, err := fastjson.Parse(raw)
-	if err != nil || format != translate.OpenAI && format != translate.Responses {
+	page, ok := cite.Of(raw, format)
+	if !ok {
 		losses.Drop("citations", "citations of another format")
 		return
 	}
-	c := v
-	if format == translate.OpenAI {
-		c = v.Get("url_citation")
-	}
-	if tree.TextAt(v, "type") != "url_citation" || tree.IsNull(c) {
-		losses.Drop("citations", "citations of another format")
-		return
-	}
+	place.Put(&page)
 	comma := func(b []byte) []byte {
 		if len(b) > 0 {
 			return append(b, ',')
@@ -56,13 +50,11 @@ func (m *metadata) cite(raw string, format translate.Format, losses *translate.L
 		return b
 	}
 	m.chunks = append(comma(m.chunks), `{"web":{`...)
-	m.chunks = rawjson.AppendMember(rawjson.AppendMember(m.chunks, "uri", tree.Text(c, "url")), "title", tree.Text(c, "title"))
+	m.chunks = rawjson.AppendMember(rawjson.AppendMember(m.chunks, "uri", page.URL), "title", page.Title)
 	m.chunks = append(m.chunks, "}}"...)
-	from, _ := tree.Int(c, "start_index")
-	to, _ := tree.Int(c, "end_index")
 	m.supports = append(comma(m.supports), `{"segment":{"startIndex":`...)
-	m.supports = append(strconv.AppendInt(m.supports, from, 10), `,"endIndex":`...)
-	m.supports = append(strconv.AppendInt(m.supports, to, 10), `},"groundingChunkIndices":[`...)
+	m.supports = append(strconv.AppendInt(m.supports, page.Start, 10), `,"endIndex":`...)
+	m.supports = append(strconv.AppendInt(m.supports, page.End, 10), `},"groundingChunkIndices":[`...)
 	m.supports = append(strconv.AppendInt(m.supports, int64(m.count), 10), "]}"...)
 	m.count++
 }

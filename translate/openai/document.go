@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -29,13 +30,16 @@ func (w *documentWriter) choice(n int, c *translate.Choice) {
 	var calls []*translate.Block
 	var details, citations, images []string
 	said, audio := false, ""
+	var place cite.Place
 	for i := range c.Blocks {
 		switch b := &c.Blocks[i]; b.Part {
 		case translate.Text:
 			said = true
 			text.Write(b.Text)
+			place.Begin()
+			place.Add(string(b.Text))
 			for _, c := range b.Citations {
-				if raw, ok := annotation(c.Raw, c.RawFormat); ok {
+				if raw, ok := annotation(c.Raw, c.RawFormat, &place); ok {
 					citations = append(citations, raw)
 				} else {
 					w.losses.Drop("citations", "citations of another format")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/answer"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
@@ -40,6 +41,7 @@ type streamChoice struct {
 	begun bool
 	calls []int // the number of a block's call, -1 for other blocks
 	count int   // calls so far
+	place cite.Place
 }
 
 // Bytes implements [translate.Encoder].
@@ -165,6 +167,8 @@ func (w *streamEncoder) block(e *translate.Event) {
 		c.calls = append(c.calls, -1)
 	}
 	switch e.Part {
+	case translate.Text:
+		c.place.Begin()
 	case translate.ToolCall:
 		n := c.count
 		c.calls[e.Block] = n
@@ -251,6 +255,7 @@ func (w *streamEncoder) delta(e *translate.Event) {
 	switch e.Part {
 	case translate.Text:
 		w.open(e.Choice)
+		w.choice(e.Choice).place.Add(e.Text)
 		w.b = rawjson.AppendString(append(w.b, `"content":`...), e.Text)
 	case translate.Reasoning:
 		w.open(e.Choice)
@@ -279,7 +284,7 @@ func (w *streamEncoder) delta(e *translate.Event) {
 }
 
 func (w *streamEncoder) citation(e *translate.Event) {
-	raw, ok := annotation(e.Raw, e.RawFormat)
+	raw, ok := annotation(e.Raw, e.RawFormat, &w.choice(e.Choice).place)
 	if !ok {
 		w.losses.Drop("citations", "citations of another format")
 		return
@@ -289,12 +294,18 @@ func (w *streamEncoder) citation(e *translate.Event) {
 	w.close("null")
 }
 
-// annotation returns a citation as Chat Completions has it, if it is of one of
-// OpenAI's formats: they differ in where the members stand.
-func annotation(raw string, format translate.Format) (string, bool) {
+// annotation returns a citation as Chat Completions has it, if it is of a page.
+func annotation(raw string, format translate.Format, place *cite.Place) (string, bool) {
 	switch format {
 	case translate.OpenAI:
 		return raw, true
+	case translate.Anthropic:
+		page, ok := cite.Of(raw, format)
+		if !ok {
+			return "", false
+		}
+		place.Put(&page)
+		return string(append(page.AppendMembers([]byte(`{"type":"url_citation","url_citation":{`)), "}}"...)), true
 	case translate.Responses:
 		v, err := fastjson.Parse(raw)
 		if err != nil || tree.TextAt(v, "type") != "url_citation" {

@@ -3,10 +3,12 @@ package responses
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/cite"
 	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
@@ -204,10 +206,18 @@ func appendImage(b []byte, id string, m *translate.Media, raw string, format tra
 	return append(b, '}')
 }
 
-// appendAnnotation appends a citation to a list's elements, if it is of one of
-// OpenAI's formats: they differ in where the members stand.
-func appendAnnotation(b []byte, raw string, format translate.Format) ([]byte, bool) {
+// appendAnnotation appends a citation of a text to a list's elements, if it is of a
+// page. OpenAI's formats differ in where the members stand.
+func appendAnnotation(b []byte, raw string, format translate.Format, text []byte) ([]byte, bool) {
 	switch format {
+	case translate.Anthropic:
+		page, ok := cite.Of(raw, format)
+		if !ok {
+			return b, false
+		}
+		place := cite.Place{End: int64(utf8.RuneCount(text))}
+		place.Put(&page)
+		return append(page.AppendMembers(append(comma(b), `{"type":"url_citation"`...)), '}'), true
 	case translate.Responses:
 		return append(comma(b), raw...), true
 	case translate.OpenAI:
@@ -355,7 +365,7 @@ func itemOf(blk *translate.Block, o *translate.EncodeOptions, index int, losses 
 	case translate.Text:
 		for _, c := range blk.Citations {
 			var ok bool
-			if it.annotations, ok = appendAnnotation(it.annotations, c.Raw, c.RawFormat); !ok {
+			if it.annotations, ok = appendAnnotation(it.annotations, c.Raw, c.RawFormat, it.text); !ok {
 				losses.Drop("citations", "citations of another format")
 			}
 		}

@@ -284,7 +284,7 @@ func (w *streamEncoder) citation(e *translate.Event) {
 	}
 	from := len(it.annotations)
 	var ok bool
-	if it.annotations, ok = appendAnnotation(it.annotations, e.Raw, e.RawFormat); !ok {
+	if it.annotations, ok = appendAnnotation(it.annotations, e.Raw, e.RawFormat, it.text); !ok {
 		w.losses.Drop("citations", "citations of another format")
 		return
 	}
