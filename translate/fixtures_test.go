@@ -444,7 +444,7 @@ func TestRecordedRequestsKeepTheirFacts(t *testing.T) {
 			f.Facts.checkRequest(t, "decoded", r, true, nil)
 			for target, codec := range codecs {
 				var losses translate.Losses
-				adapted, _ := translate.Adapt(r, codec.ToolRules(), &losses)
+				adapted, _ := translate.Adapt(r, codec.ToolRules(r.Model), &losses)
 				out, err := codec.AppendRequest(nil, adapted, &losses)
 				if err != nil {
 					t.Errorf("→ %s: %v", target, err)

@@ -29,9 +29,9 @@ type Codec interface {
 	// Format is the name of the format.
 	Format() Format
 
-	// ToolRules are what the format lets tools be. AppendRequest is given only
-	// requests that obey them: see [Adapt].
-	ToolRules() ToolRules
+	// ToolRules are what the format lets tools be for a model. AppendRequest is
+	// given only requests that obey them: see [Adapt].
+	ToolRules(model string) ToolRules
 
 	// DecodeRequest reads a client's request. The result refers to memory that
 	// [Request.Release] gives back. An error is always an [*Error] that is fit

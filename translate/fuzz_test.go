@@ -41,7 +41,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			for _, to := range codecs {
 				var losses translate.Losses
-				adapted, _ := translate.Adapt(r, to.ToolRules(), &losses)
+				adapted, _ := translate.Adapt(r, to.ToolRules(r.Model), &losses)
 				out, err := to.AppendRequest(nil, adapted, &losses)
 				if err != nil {
 					continue

@@ -185,7 +185,7 @@ func speaksOf(l translate.Loss) []string {
 func over(t *testing.T, r *translate.Request, to translate.Codec) (*translate.Request, translate.Losses) {
 	t.Helper()
 	var losses translate.Losses
-	adapted, _ := translate.Adapt(r, to.ToolRules(), &losses)
+	adapted, _ := translate.Adapt(r, to.ToolRules(r.Model), &losses)
 	out, err := to.AppendRequest(nil, adapted, &losses)
 	if err != nil {
 		t.Fatalf("→ %s: %v", to.Format(), err)

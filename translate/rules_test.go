@@ -305,7 +305,7 @@ func TestTranslatedRequestsObeyTheRules(t *testing.T) {
 				}
 				defer req.Release()
 				req.Model = "m"
-				adapted, _ := translate.Adapt(req, to.ToolRules(), nil)
+				adapted, _ := translate.Adapt(req, to.ToolRules(req.Model), nil)
 				out, err := to.AppendRequest(nil, adapted, nil)
 				if err != nil {
 					t.Fatal(err)

@@ -141,7 +141,7 @@ func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate
 	x.recall(&req)
 	var losses translate.Losses
 	codec := x.g.codecs[c.endpoint.Format]
-	adapted, names := translate.Adapt(&req, codec.ToolRules(), &losses)
+	adapted, names := translate.Adapt(&req, codec.ToolRules(req.Model), &losses)
 	body, err := codec.AppendRequest(nil, adapted, &losses)
 	if err != nil {
 		return nil, asError(err)

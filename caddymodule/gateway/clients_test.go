@@ -45,20 +45,15 @@ var agents = []agent{
 		return map[string]any{"cmd": "printf %s '" + content + "' > " + path}
 	},
 		func(t *testing.T, home, url string) ([]string, []string) {
-			write(t, filepath.Join(home, ".codex", "config.toml"), `model = "agent"
-model_provider = "gw"
-approval_policy = "never"
-sandbox_mode = "danger-full-access"
-[model_providers.gw]
-name = "gw"
-base_url = "`+url+`/v1"
-env_key = "GW_KEY"
-wire_api = "responses"
-request_max_retries = 0
-stream_max_retries = 0
-[analytics]
-enabled = false
-`)
+			write(t, filepath.Join(home, ".codex", "config.toml"), codexConfig("agent", url))
+			return []string{"codex", "exec", "--skip-git-repo-check", "--json", agentPrompt}, []string{"GW_KEY=" + clientKey}
+		}},
+	// With a model that it knows its one tool is in a namespace and takes a program.
+	{"codex code", "functions/exec", func(path, content string) map[string]any {
+		return map[string]any{"input": "const r = await tools.exec_command({cmd: \"printf %s '" + content + "' > " + path + "\"}); text(JSON.stringify(r));"}
+	},
+		func(t *testing.T, home, url string) ([]string, []string) {
+			write(t, filepath.Join(home, ".codex", "config.toml"), codexConfig("gpt-6.1-sol", url))
 			return []string{"codex", "exec", "--skip-git-repo-check", "--json", agentPrompt}, []string{"GW_KEY=" + clientKey}
 		}},
 	// Its built-in provider, which speaks over a socket where it can.
@@ -89,6 +84,23 @@ enabled = false
 			return []string{"qwen", "--yolo", "-p", agentPrompt}, []string{"OPENAI_BASE_URL=" + url + "/v1", "OPENAI_API_KEY=" + clientKey, "OPENAI_MODEL=agent"}
 		}},
 	opencode("openai-compatible"), opencode("anthropic"), opencode("openai"),
+}
+
+func codexConfig(model, url string) string {
+	return `model = "` + model + `"
+model_provider = "gw"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+[model_providers.gw]
+name = "gw"
+base_url = "` + url + `/v1"
+env_key = "GW_KEY"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+[analytics]
+enabled = false
+`
 }
 
 func opencode(sdk string) agent {
@@ -136,6 +148,14 @@ func (s *taskmaster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	stream := req.Stream || strings.Contains(r.URL.Path, ":stream")
 	results, tool := 0, false
+	namespace, name, nested := strings.Cut(s.agent.tool, "/")
+	if !nested {
+		namespace, name = "", namespace
+	}
+	custom := nested && s.format == translate.Responses // elsewhere it is a function
+	if nested && !custom {
+		namespace, name = "", namespace+"__"+name
+	}
 	for _, m := range req.Messages {
 		for _, p := range m.Parts {
 			if p.Kind == translate.ToolResult {
@@ -144,7 +164,7 @@ func (s *taskmaster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, t := range req.Tools {
-		tool = tool || t.Name == s.agent.tool
+		tool = tool || t.Name == name && t.Namespace == namespace
 	}
 	enc := codec.NewEncoder(translate.EncodeOptions{Stream: stream, IncludeUsage: true, Model: "m", ID: fmt.Sprint("a", time.Now().UnixNano()), Created: 1})
 	send := func(e translate.Event) { enc.Event(&e) }
@@ -152,10 +172,14 @@ func (s *taskmaster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stop := translate.StopEnd
 	if tool && results < 2 {
 		stop = translate.StopTools
-		arguments, _ := json.Marshal(s.agent.arguments(filepath.Join(s.dir, fmt.Sprintf("file%d.txt", results+1)), fmt.Sprint("content ", results+1)))
-		send(translate.Event{Kind: translate.BlockStart, Part: translate.ToolCall, ID: fmt.Sprintf("call_%d", results+1), Name: s.agent.tool})
+		members := s.agent.arguments(filepath.Join(s.dir, fmt.Sprintf("file%d.txt", results+1)), fmt.Sprint("content ", results+1))
+		arguments, _ := json.Marshal(members)
+		if custom {
+			arguments = []byte(members["input"].(string))
+		}
+		send(translate.Event{Kind: translate.BlockStart, Part: translate.ToolCall, ID: fmt.Sprintf("call_%d", results+1), Namespace: namespace, Name: name, Custom: custom})
 		for _, piece := range []string{string(arguments[:7]), string(arguments[7:])} {
-			send(translate.Event{Kind: translate.Delta, Part: translate.ToolCall, Text: piece})
+			send(translate.Event{Kind: translate.Delta, Part: translate.ToolCall, Text: piece, Custom: custom})
 		}
 		send(translate.Event{Kind: translate.BlockStop, Part: translate.ToolCall})
 	} else {
@@ -200,7 +224,7 @@ func TestAgentsDoTheirWork(t *testing.T) {
 				up := &taskmaster{format: format, agent: a, dir: work}
 				r := start(t, func(o *gateway.Options) {
 					o.Declared.Aliases = append(o.Declared.Aliases, store.Alias{Name: "agent", Model: "up1/m"},
-						store.Alias{Name: "gemini-3.5-flash-lite", Model: "up1/m"})
+						store.Alias{Name: "gemini-3.5-flash-lite", Model: "up1/m"}, store.Alias{Name: "gpt-6.1-sol", Model: "up1/m"})
 				}, upstream{string(format), up.ServeHTTP})
 				command, env := a.set(t, home, r.URL)
 				ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)

@@ -16,6 +16,6 @@ var _ translate.Codec = Codec{}
 
 // ToolRules implements [translate.Codec]. See tools.name in
 // https://platform.claude.com/docs/en/api/messages.
-func (Codec) ToolRules() translate.ToolRules {
+func (Codec) ToolRules(string) translate.ToolRules {
 	return translate.ToolRules{Own: translate.Anthropic, References: true, MaxName: 128, NameByte: translate.WordByte}
 }

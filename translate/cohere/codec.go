@@ -22,7 +22,7 @@ var _ translate.Codec = Codec{}
 // ToolRules implements [translate.Codec]. Cohere documents letters, digits and
 // underscores, the first no digit: see tools.name in
 // https://docs.cohere.com/v1/reference/chat.
-func (Codec) ToolRules() translate.ToolRules {
+func (Codec) ToolRules(string) translate.ToolRules {
 	return translate.ToolRules{MaxName: 64, NameByte: func(c byte, first bool) bool {
 		return c != '-' && translate.WordByte(c, first) && !(first && '0' <= c && c <= '9')
 	}}

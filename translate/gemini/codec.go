@@ -22,7 +22,7 @@ func (Codec) Format() translate.Format { return translate.Gemini }
 
 // ToolRules implements [translate.Codec], see
 // https://ai.google.dev/api/caching#FunctionDeclaration.
-func (Codec) ToolRules() translate.ToolRules {
+func (Codec) ToolRules(string) translate.ToolRules {
 	return translate.ToolRules{Own: translate.Gemini, MaxName: 64, NameByte: nameByte}
 }
 

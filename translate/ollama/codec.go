@@ -16,6 +16,6 @@ var _ translate.Codec = Codec{}
 
 // ToolRules implements [translate.Codec]. Ollama itself takes any name; the
 // models behind it were trained on names of this kind.
-func (Codec) ToolRules() translate.ToolRules {
+func (Codec) ToolRules(string) translate.ToolRules {
 	return translate.ToolRules{MaxName: 64, NameByte: translate.WordByte}
 }

@@ -206,7 +206,7 @@ func TestRequestsOfOtherFormatsKeepCallsAndResults(t *testing.T) {
 			}
 			defer r.Release()
 			var losses translate.Losses
-			fit, _ := translate.Adapt(r, ollama.Codec{}.ToolRules(), &losses)
+			fit, _ := translate.Adapt(r, ollama.Codec{}.ToolRules("m"), &losses)
 			out, err := ollama.Codec{}.AppendRequest(nil, fit, &losses)
 			if err != nil || !json.Valid(out) {
 				t.Fatalf("%v %s", err, out)

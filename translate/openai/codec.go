@@ -15,7 +15,8 @@ func (Codec) Format() translate.Format { return translate.OpenAI }
 var _ translate.Codec = Codec{}
 
 // ToolRules implements [translate.Codec]. See function.name in
-// https://platform.openai.com/docs/api-reference/chat/create.
-func (Codec) ToolRules() translate.ToolRules {
-	return translate.ToolRules{Own: translate.OpenAI, Custom: true, MaxName: 64, NameByte: translate.WordByte}
+// https://platform.openai.com/docs/api-reference/chat/create. Tools with free text are
+// for OpenAI's own models: few others who speak the format know them.
+func (Codec) ToolRules(model string) translate.ToolRules {
+	return translate.ToolRules{Own: translate.OpenAI, Custom: ownModel(model), MaxName: 64, NameByte: translate.WordByte}
 }

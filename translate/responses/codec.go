@@ -15,7 +15,7 @@ func (Codec) Format() translate.Format { return translate.Responses }
 
 // ToolRules implements [translate.Codec]. See tools in
 // https://platform.openai.com/docs/api-reference/responses/create.
-func (Codec) ToolRules() translate.ToolRules {
+func (Codec) ToolRules(string) translate.ToolRules {
 	return translate.ToolRules{Own: translate.Responses, Custom: true, Namespaces: true, MaxName: 64, NameByte: translate.WordByte}
 }
 
