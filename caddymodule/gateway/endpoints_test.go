@@ -195,6 +195,9 @@ func TestGeminiPaths(t *testing.T) {
 			t.Errorf("%s: %d %s", version, status, text)
 		}
 	}
+	if status, text := r.do(t, "POST", "/v1beta/up1/m:generateContent", body); status != 200 {
+		t.Errorf("without models/: %d %s", status, text)
+	}
 	status, text := r.do(t, "GET", "/v1beta/models", "")
 	if status != 200 || !strings.Contains(text, `"name":"models/`) || !strings.Contains(text, "supportedGenerationMethods") {
 		t.Errorf("%d %s", status, text)

@@ -92,6 +92,11 @@ func endpoint(path string, r *http.Request) (call, bool) {
 	if rest, ok := strings.CutPrefix(path, "/v1beta/models"); ok {
 		return geminiEndpoint(rest, r)
 	}
+	// Some clients leave out "models/" before a name that has a slash.
+	if rest, ok := strings.CutPrefix(path, "/v1beta/"); ok && strings.Contains(rest, ":") {
+		c, ok := geminiEndpoint(rest, r)
+		return c, ok && c.answer == byProvider
+	}
 	rest, ok := strings.CutPrefix(path, "/v1/")
 	if !ok {
 		return ollamaEndpoint(path)
