@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 )
@@ -61,5 +62,16 @@ func OpenSeal(signature string, own Format) (string, Format) {
 
 // HasSeal says that a body holds a signature of another format's maker, so that
 // it cannot be passed on as it is. It may say so of a body that only speaks of
-// one.
-func HasSeal(body []byte) bool { return strings.Contains(view(body), sealMark) }
+// one. Every body is searched, so it looks for the letter that is rarest in text.
+func HasSeal(body []byte) bool {
+	const rare = 2 // of sealMark
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(body[at:], sealMark[rare])
+		if i < 0 {
+			return false
+		}
+		if at += i; at >= rare && bytes.HasPrefix(body[at-rare:], []byte(sealMark)) {
+			return true
+		}
+	}
+}
