@@ -54,18 +54,16 @@ type choice struct {
 }
 
 // Write implements [translate.Decoder]. The first byte tells an event stream from
-// a list.
+// a list. A list has the media type of a document, so it may come where one was
+// expected.
 func (d *decoder) Write(p []byte) (int, error) {
-	if !d.Options.Stream {
-		return d.Input.Write(p)
-	}
 	n := len(p)
 	if !d.framed {
 		if p = bytes.TrimLeft(p, " \t\r\n"); len(p) == 0 {
 			return n, nil
 		}
 		d.framed = true
-		if p[0] == '[' || p[0] == '{' {
+		if p[0] == '[' || p[0] == '{' && d.Options.Stream {
 			d.pieces = &splitter{max: d.Options.MaxEvent, emit: d.event}
 		}
 	}

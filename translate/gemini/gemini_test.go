@@ -198,8 +198,10 @@ func TestPartialArguments(t *testing.T) {
 func TestAListHasToBeClosed(t *testing.T) {
 	t.Parallel()
 	const whole = `[{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}]}` + "\n]"
-	if a := collect(t, whole, true); !a.Ended {
-		t.Error("it is not taken for whole")
+	for _, stream := range []bool{true, false} { // its media type is that of a document
+		if a := collect(t, whole, stream); !a.Ended || string(a.Choices[0].Blocks[0].Text) != "x" {
+			t.Error("it is not taken for whole")
+		}
 	}
 	var c translate.Collector
 	d := gemini.Codec{}.NewDecoder(&c, translate.DecodeOptions{Stream: true})
