@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/responses"
 )
 
 // maxErrorBody bounds what is read of an answer with an error status, in bytes.
@@ -27,8 +29,7 @@ func (x *exchange) attempt(c *candidate, last bool) *failure {
 		if x.call.op == provider.CountTokens {
 			return x.estimateTokens(c)
 		}
-		return &failure{err: &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "unsupported_operation",
-			Message: "The provider " + c.provider.Name + " has no such operation."}, fault: fault{Scope: ScopeRequest, Reason: "unsupported", Elsewhere: true}}
+		return unsupported(c)
 	}
 	passing := x.passes(c)
 	if f := x.dependent(passing); f != nil {
@@ -70,6 +71,12 @@ func (x *exchange) attempt(c *candidate, last bool) *failure {
 	return a.relay()
 }
 
+// unsupported is the failure of a candidate that has no such operation.
+func unsupported(c *candidate) *failure {
+	return &failure{err: &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "unsupported_operation",
+		Message: "The provider " + c.provider.Name + " has no such operation."}, fault: fault{Scope: ScopeRequest, Reason: "unsupported", Elsewhere: true}}
+}
+
 // dependent is the failure of a request that goes on with something that only
 // another provider has. Both errors make clients send the whole conversation.
 func (x *exchange) dependent(passing bool) *failure {
@@ -97,10 +104,19 @@ func unknownThread() *translate.Error {
 // operation is what the candidate is asked for. Ollama's clients have two ways to
 // ask for text; only one of them is a conversation.
 func (x *exchange) operation(c *candidate) provider.Operation {
-	if x.env.prompt && x.passes(c) {
+	switch {
+	case x.env.prompt && x.passes(c):
 		return provider.Generate
+	case x.compacts(c):
+		return provider.Chat
 	}
 	return x.call.op
+}
+
+// compacts says that the candidate is asked for a summary in place of a compaction,
+// which it does not have.
+func (x *exchange) compacts(c *candidate) bool {
+	return x.call.op == provider.Compact && !c.endpoint.Can(provider.Compact)
 }
 
 // passes says that the client's own bytes go to the candidate: both speak the
@@ -138,6 +154,11 @@ func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate
 	req := *x.request
 	req.Model, req.Stream = c.model, x.rec.Stream
 	req.CountOnly = x.call.op == provider.CountTokens
+	if x.compacts(c) {
+		req.Tools, req.ToolChoice, req.Output = nil, translate.ToolChoice{}, translate.Output{}
+		req.Messages = append(slices.Clone(req.Messages), translate.Message{
+			Role: translate.RoleUser, Parts: []translate.Part{{Kind: translate.Text, Text: responses.CompactionPrompt}}})
+	}
 	x.recall(&req)
 	var losses translate.Losses
 	codec := x.g.codecs[c.endpoint.Format]

@@ -438,3 +438,47 @@ func TestBadProviders(t *testing.T) {
 		}
 	}
 }
+
+// A conversation is compacted by the provider, or by a summary of its model, which
+// then stands in the conversation in place of what it sums up.
+func TestCompaction(t *testing.T) {
+	t.Parallel()
+	for _, format := range []translate.Format{translate.Anthropic, translate.OpenAI, translate.Gemini} {
+		t.Run(string(format), func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			up := func(w http.ResponseWriter, req *http.Request) {
+				b, _ := io.ReadAll(req.Body)
+				asked = append(asked, string(b))
+				w.Header().Set("Content-Type", "application/json")
+				io.WriteString(w, scripts[format].done)
+			}
+			r := start(t, nil, upstream{string(format), up})
+			status, text := r.do(t, "POST", "/v1/responses/compact", `{"model":"up1/m","input":[{"role":"user","content":"What is 40 plus 2?"}],"tools":[{"type":"function","name":"f","parameters":{}}]}`)
+			var v struct {
+				Object string
+				Output []json.RawMessage
+			}
+			if json.Unmarshal([]byte(text), &v); status != 200 || v.Object != "response.compaction" || len(v.Output) != 1 || strings.Contains(text, "42") {
+				t.Fatalf("%d %s", status, text)
+			}
+			if !strings.Contains(asked[0], "What is 40 plus 2?") || !strings.Contains(asked[0], "summary") || strings.Contains(asked[0], `"tools"`) {
+				t.Errorf("asked %s", asked[0])
+			}
+			status, text = r.do(t, "POST", "/v1/responses", `{"model":"up1/m","input":[`+string(v.Output[0])+`,{"role":"user","content":"Go on."}]}`)
+			if status != 200 || !strings.Contains(asked[1], "It is 42.") || strings.Contains(asked[1], "compaction:") {
+				t.Errorf("%d %s\nasked %s", status, text, asked[1])
+			}
+		})
+	}
+	const own = `{"id":"resp_9","object":"response.compaction","output":[{"type":"compaction","encrypted_content":"theirs"}]}`
+	r := start(t, nil, upstream{"responses", func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if req.URL.Path == "/v1/responses/compact" {
+			io.WriteString(w, own)
+		}
+	}})
+	if status, text := r.do(t, "POST", "/v1/responses/compact", `{"model":"up1/m","input":"x"}`); status != 200 || text != own {
+		t.Errorf("%d %s", status, text)
+	}
+}

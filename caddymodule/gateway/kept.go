@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fastjson"
 	"go.uber.org/zap"
 
+	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/rawjson"
@@ -22,7 +23,7 @@ const keptFor = 30 * 24 * time.Hour
 // keeps says that the client may come back to this response: so it is by default
 // in its format.
 func (x *exchange) keeps() bool {
-	return x.call.format == translate.Responses && (x.env.store != "false" || x.call.session != nil)
+	return x.call.format == translate.Responses && x.call.op == provider.Chat && (x.env.store != "false" || x.call.session != nil)
 }
 
 // owner is who a kept response belongs to. Where no key is required all clients

@@ -14,6 +14,7 @@ import (
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/responses"
 )
 
 // maxHeld bounds what is held back of a stream before its first content, in
@@ -121,11 +122,11 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }
 func (a *answer) relay() *failure {
 	x := a.x
 	stream := isStream(a.resp.Header)
-	switch x.call.op {
-	case provider.Chat:
-	case provider.CountTokens:
+	switch {
+	case x.call.op == provider.Chat, x.compacts(a.c):
+	case x.call.op == provider.CountTokens:
 		return a.relayCount()
-	case provider.Embed:
+	case x.call.op == provider.Embed:
 		return a.relayEmbedding()
 	default:
 		return a.relayDocument()
@@ -140,7 +141,11 @@ func (a *answer) relay() *failure {
 			a.seen.memory = &rememberer{}
 		}
 		a.seen.answer = strings.TrimPrefix(x.rec.ID, "nrx_")
-		a.encoder = x.codec.NewEncoder(translate.EncodeOptions{
+		newEncoder := x.codec.NewEncoder
+		if x.compacts(a.c) {
+			newEncoder = responses.NewCompaction
+		}
+		a.encoder = newEncoder(translate.EncodeOptions{
 			Stream: x.rec.Stream, IncludeUsage: x.request != nil && x.request.IncludeUsage,
 			Model: x.rec.Requested, ID: strings.TrimPrefix(x.rec.ID, "nrx_"), Created: x.rec.Began.Unix(),
 			Request: x.request, InputEstimate: x.inputEstimate(), List: x.call.array, Whole: x.keeps(), Previous: x.env.previous,

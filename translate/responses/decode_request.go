@@ -234,6 +234,9 @@ func (d *requestDecoder) item(path string, v *fastjson.Value) {
 	case kind == "":
 		d.Fail(path+".type", "must say what the item is")
 		return
+	case strings.HasPrefix(kind, "compaction") && isCompacted(v):
+		summary, _ := compacted(tree.Text(v, "encrypted_content"))
+		m.Role, m.Parts = translate.RoleUser, []translate.Part{{Kind: translate.Text, Text: summary}}
 	default:
 		if kind == "additional_tools" {
 			for i, t := range d.List(path+".tools", v.Get("tools")) {
@@ -246,6 +249,12 @@ func (d *requestDecoder) item(path string, v *fastjson.Value) {
 		m.Parts = []translate.Part{{Kind: translate.Server, Text: kind, Raw: d.Raw(v), RawFormat: translate.Responses}}
 	}
 	d.r.Messages = append(d.r.Messages, m)
+}
+
+// isCompacted says that an item is a compaction that was made here.
+func isCompacted(v *fastjson.Value) bool {
+	_, ok := compacted(tree.Text(v, "encrypted_content"))
+	return ok
 }
 
 // argument returns the text of a call's arguments; some clients send the object
