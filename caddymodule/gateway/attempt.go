@@ -142,6 +142,7 @@ func plain(resp *http.Response) (io.Reader, error) {
 // encode returns the body for the candidate: the client's own bytes but for the
 // model's name if both speak the same format, else its translation.
 func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate.Error) {
+	x.out.lost(nil)
 	if passing {
 		return x.env.withModel(c.model), nil
 	}
@@ -172,6 +173,7 @@ func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate
 	}
 	x.names = names
 	x.rec.Losses = len(losses)
+	x.out.lost(losses)
 	if ce := x.g.o.Logger.Check(zap.DebugLevel, "translated"); ce != nil {
 		ce.Write(zap.String("exchange", x.rec.ID), zap.Any("losses", losses))
 	}

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ type client struct {
 	headed  bool // the status and the header are out
 	content bool // content is out: no other candidate may answer any more
 	done    bool
+	losses  translate.Losses // of the request, for the candidate that is asked
 }
 
 func (c *client) begin(x *exchange) {
@@ -105,7 +108,43 @@ func (c *client) head(upstream http.Header) {
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = unbuffered // for an nginx in front
 	setID(h, c.x.call.format, c.x.rec.ID)
+	setLosses(h, c.losses)
 	c.x.w.WriteHeader(http.StatusOK)
+}
+
+// lost notes what of the request its translation for the next candidate left out.
+func (c *client) lost(losses translate.Losses) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.losses = losses
+}
+
+// maxLosses bounds how many losses a header names.
+const maxLosses = 20
+
+// setLosses tells the client what its request lost on the way to the provider, by
+// the paths. They may hold the client's own names, so only plain text gets out.
+func setLosses(h http.Header, losses translate.Losses) {
+	if len(losses) == 0 {
+		return
+	}
+	var b strings.Builder
+	for i, l := range losses {
+		if i == maxLosses {
+			fmt.Fprintf(&b, ", and %d more", len(losses)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for _, c := range []byte(l.Path[:min(len(l.Path), 100)]) {
+			if c <= ' ' || c >= 0x7f || c == ',' {
+				c = '_'
+			}
+			b.WriteByte(c)
+		}
+	}
+	h["X-Nine-Router-Losses"] = []string{b.String()}
 }
 
 var (
@@ -155,6 +194,7 @@ func (c *client) document(upstream http.Header, body []byte) error {
 	c.x.g.responseHeaders(h, upstream)
 	h["Content-Type"] = jsonType
 	setID(h, c.x.call.format, c.x.rec.ID)
+	setLosses(h, c.losses)
 	c.x.w.WriteHeader(http.StatusOK)
 	n, err := c.x.w.Write(body)
 	c.x.rec.BytesOut += int64(n)

@@ -124,6 +124,7 @@ func (x *exchange) encodeEmbedding(c *candidate) (provider.Body, *translate.Erro
 		return nil, lossy(e.losses)
 	}
 	x.rec.Losses = len(e.losses)
+	x.out.lost(e.losses)
 	return provider.Body{append(b, '}')}, nil
 }
 

@@ -245,10 +245,15 @@ func TestStrict(t *testing.T) {
 		o.Declared.Aliases = []store.Alias{{Name: "exact", Model: "up1/m"}}
 	}, upstream{"anthropic", up.ServeHTTP})
 	const body = `{"model":"up1/m","max_tokens":5,"seed":7,"messages":[{"role":"user","content":"x"}]}`
-	if status, text := r.do(t, "POST", "/v1/chat/completions", body); status != 200 {
-		t.Errorf("%d %s", status, text)
+	resp, text := r.send(t, "/v1/chat/completions", strings.Replace(body, `"seed"`, `"o,d\r\nd":1,"seed"`, 1))
+	if lost := resp.Header.Get("X-Nine-Router-Losses"); resp.StatusCode != 200 || lost != "seed, o_d__d" {
+		t.Errorf("%d %q %s", resp.StatusCode, lost, text)
 	}
-	status, text := r.do(t, "POST", "/v1/chat/completions", body, "X-Nine-Router-Strict", "true")
+	if resp, _ := r.send(t, "/v1/messages", strings.Replace(body, `"seed":7,`, "", 1)); resp.Header["X-Nine-Router-Losses"] != nil {
+		t.Errorf("a body that passed lost %q", resp.Header["X-Nine-Router-Losses"])
+	}
+	var status int
+	status, text = r.do(t, "POST", "/v1/chat/completions", body, "X-Nine-Router-Strict", "true")
 	if status != 400 || !strings.Contains(text, `"lossy_translation"`) || !strings.Contains(text, `"param":"seed"`) {
 		t.Errorf("%d %s", status, text)
 	}
