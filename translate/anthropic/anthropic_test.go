@@ -125,7 +125,7 @@ func TestFormOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	output := translate.Output{Kind: translate.OutputJSONSchema, Name: "n", Schema: `{"type":"object"}`}
 	out, _ := encode(t, &translate.Request{Model: "claude-opus-5-5", Output: output})
-	if !strings.Contains(out, `"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}`) {
+	if !strings.Contains(out, `"output_config":{"format":{"type":"json_schema","schema":{"type":"object","additionalProperties":false}}}`) {
 		t.Error(out)
 	}
 	out, losses := encode(t, &translate.Request{Model: "claude-3-5-haiku-20241022", Output: output})

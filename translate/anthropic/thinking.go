@@ -6,6 +6,7 @@ import (
 
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/internal/effort"
+	"github.com/nine-router/nine-router/translate/internal/schema"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
@@ -191,7 +192,14 @@ func (w *requestWriter) outputConfig() {
 		w.losses.Drop("response_format", "JSON without a schema cannot be asked for but in the prompt, which is the user's")
 	case r.Output.Kind == translate.OutputJSONSchema && told(r, w.same) == "":
 		w.b = append(rawjson.AppendName(w.b, "format"), `{"type":"json_schema"`...)
-		w.b = append(rawjson.AppendRaw(w.b, "schema", r.Output.Schema), '}')
+		s, exact := r.Output.Schema, true
+		if !w.same {
+			s, exact = schema.Closed(s)
+		}
+		if !exact {
+			w.losses.Approximate("response_format.schema", "objects are closed and constraints described, as the API demands")
+		}
+		w.b = append(rawjson.AppendRaw(w.b, "schema", s), '}')
 	}
 	if w.same {
 		for _, f := range r.Extra {

@@ -25,3 +25,21 @@ func TestObject(t *testing.T) {
 		}
 	}
 }
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]struct {
+		out   string
+		exact bool
+	}{
+		`{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}`: {`{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}`, true},
+		`{"type":"object","properties":{"minimum":{"type":"integer","minimum":1,"description":"d"},"list":{"type":"array","items":{"properties":{}}}}}`: {
+			`{"type":"object","properties":{"minimum":{"type":"integer","description":"d (minimum: 1)"},"list":{"type":"array","items":{"properties":{},"additionalProperties":false}}},"additionalProperties":false}`, false},
+		`{"anyOf":[{"type":["object","null"],"additionalProperties":{"type":"string"}},{"type":"string","maxLength":3}]}`: {
+			`{"anyOf":[{"type":["object","null"],"additionalProperties":false},{"type":"string","description":"(maxLength: 3)"}]}`, false},
+	} {
+		if out, exact := Closed(in); out != want.out || exact != want.exact {
+			t.Errorf("%s gives %s, %v", in, out, exact)
+		}
+	}
+}
