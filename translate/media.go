@@ -12,7 +12,7 @@ func (m *Media) SplitDataURL() {
 	}
 	head, data, ok := strings.Cut(rest, ",")
 	kind, isBase64 := strings.CutSuffix(head, ";base64")
-	if !ok || !isBase64 {
+	if !ok || !isBase64 || data == "" {
 		return
 	}
 	m.Type, _, _ = strings.Cut(kind, ";")

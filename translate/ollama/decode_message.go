@@ -74,7 +74,7 @@ func (d *requestDecoder) images(path string, v *fastjson.Value, parts []translat
 		return parts
 	}
 	for j, e := range d.List(path, v) {
-		m := &translate.Media{URL: d.Text(fmt.Sprintf("%s[%d]", path, j), e)}
+		m := &translate.Media{URL: d.Name(fmt.Sprintf("%s[%d]", path, j), e)}
 		m.SplitDataURL() // not documented, but some clients send them
 		if m.URL != "" {
 			m.Data, m.URL, m.Type = m.URL, "", imageType(m.URL)

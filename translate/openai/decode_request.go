@@ -309,7 +309,7 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 			break
 		}
 		format := tree.Text(a, "format")
-		p, known = translate.Part{Kind: translate.Audio, Media: &translate.Media{Data: tree.Text(a, "data"), Format: format, Type: "audio/" + format}}, kind
+		p, known = translate.Part{Kind: translate.Audio, Media: &translate.Media{Data: d.Name(path+".input_audio.data", a.Get("data")), Format: format, Type: "audio/" + format}}, kind
 	case "file":
 		f := v.Get("file")
 		if f == nil {
@@ -317,6 +317,9 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 			break
 		}
 		m := &translate.Media{URL: tree.Text(f, "file_data"), FileID: tree.Text(f, "file_id"), Name: tree.Text(f, "filename")}
+		if m.URL == "" && m.FileID == "" {
+			d.Fail(path+".file", "must have file_data or a file_id")
+		}
 		m.SplitDataURL()
 		p, known = translate.Part{Kind: translate.File, Media: m}, kind
 	default:

@@ -340,6 +340,9 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 		if m.URL == "" {
 			m.URL = tree.Text(v, "file_url")
 		}
+		if m.URL == "" && m.FileID == "" {
+			d.Fail(path, "must have file_data, a file_url or a file_id")
+		}
 		m.SplitDataURL()
 		return translate.Part{Kind: translate.File, Media: m, Extra: d.Rest(v, "type", "file_data", "file_url", "file_id", "filename")}
 	case "input_audio":
@@ -348,7 +351,7 @@ func (d *requestDecoder) part(path string, v *fastjson.Value) translate.Part {
 			a = v
 		}
 		format := tree.Text(a, "format")
-		return translate.Part{Kind: translate.Audio, Media: &translate.Media{Data: tree.Text(a, "data"), Format: format, Type: "audio/" + format}}
+		return translate.Part{Kind: translate.Audio, Media: &translate.Media{Data: d.Name(path+".input_audio.data", a.Get("data")), Format: format, Type: "audio/" + format}}
 	}
 	return translate.Part{Kind: translate.Server, Raw: d.Raw(v), RawFormat: translate.Responses}
 }
