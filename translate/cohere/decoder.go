@@ -13,25 +13,22 @@ import (
 
 // NewDecoder implements [translate.Codec].
 func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
-	d := &decoder{text: -1, thoughts: -1}
+	d := &decoder{}
 	d.Init(sink, o)
 	d.OnEvent, d.OnDocument, d.OnEnd = d.event, d.document, d.finished
+	d.BeforeClose = d.tellPlan
 	return d
 }
 
 type decoder struct {
-	answer.Input
+	answer.Texts
 	raw []byte // scratch for JSON that is handed on
 
-	usage    translate.Usage
-	next     int // number of the next block
-	text     int // open blocks, -1 is none
-	thoughts int
-	calls    []openCall
-	plan     []byte // see tellPlan
-	started  bool
-	content  bool // there was content, so that a listener need not see more of it
-	over     bool // AnswerEnd or Failure is out
+	usage   translate.Usage
+	calls   []openCall
+	plan    []byte // see tellPlan
+	started bool
+	over    bool // AnswerEnd or Failure is out
 }
 
 type openCall struct {
@@ -63,7 +60,7 @@ func isDelta(name, data []byte) bool {
 // not every server sends the name.
 func (d *decoder) event(name, data []byte) error {
 	data = bytes.TrimSpace(data)
-	if d.over || string(data) == "[DONE]" || d.Options.Listen && d.content && isDelta(name, data) {
+	if d.over || string(data) == "[DONE]" || d.Options.Listen && d.Content && isDelta(name, data) {
 		return nil
 	}
 	v, err := d.Object(data)
@@ -89,7 +86,7 @@ func (d *decoder) event(name, data []byte) error {
 		}
 		return d.logProbs(v.Get("logprobs"))
 	case "content-end":
-		return d.closeTexts()
+		return d.CloseTexts()
 	case "tool-plan-delta":
 		return d.takePlan(tree.Text(message, "tool_plan"))
 	case "tool-call-start":
@@ -187,65 +184,10 @@ func (d *decoder) part(v *fastjson.Value) error {
 	if tree.IsNull(v) {
 		return nil
 	}
-	if err := d.piece(translate.Reasoning, tree.Text(v, "thinking")); err != nil {
+	if err := d.Piece(translate.Reasoning, tree.Text(v, "thinking")); err != nil {
 		return err
 	}
-	return d.piece(translate.Text, tree.Text(v, "text"))
-}
-
-func (d *decoder) piece(part translate.PartKind, s string) error {
-	if s == "" {
-		return nil
-	}
-	block := &d.text
-	if part == translate.Reasoning {
-		block = &d.thoughts
-	}
-	if *block < 0 {
-		if err := d.open(part, block); err != nil {
-			return err
-		}
-	}
-	d.content = true
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Delta, part, *block, s
-	err := d.Emit()
-	d.Ev.Text = ""
-	return err
-}
-
-// open starts a block, after the texts before it are closed.
-func (d *decoder) open(part translate.PartKind, block *int) error {
-	if err := d.closeTexts(); err != nil {
-		return err
-	}
-	*block = d.next
-	d.next++
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStart, part, *block
-	return d.Emit()
-}
-
-func (d *decoder) closeTexts() error {
-	if err := d.tellPlan(); err != nil {
-		return err
-	}
-	if d.thoughts >= 0 {
-		if err := d.stop(d.thoughts, translate.Reasoning); err != nil {
-			return err
-		}
-		d.thoughts = -1
-	}
-	if d.text >= 0 {
-		if err := d.stop(d.text, translate.Text); err != nil {
-			return err
-		}
-		d.text = -1
-	}
-	return nil
-}
-
-func (d *decoder) stop(block int, part translate.PartKind) error {
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStop, part, block
-	return d.Emit()
+	return d.Piece(translate.Text, tree.Text(v, "text"))
 }
 
 // takePlan keeps a piece of the plan.
@@ -277,7 +219,7 @@ func (d *decoder) logProbs(v *fastjson.Value) error {
 	if tree.IsNull(v) {
 		return nil
 	}
-	return d.opaque(translate.LogProbs, v, d.text)
+	return d.opaque(translate.LogProbs, v, d.TextBlock())
 }
 
 // citations takes one citation or a list of them. They may come when the text
@@ -294,12 +236,10 @@ func (d *decoder) citations(v *fastjson.Value) error {
 		}
 		return nil
 	}
-	if d.text < 0 {
-		if err := d.open(translate.Text, &d.text); err != nil {
-			return err
-		}
+	if err := d.OpenText(); err != nil {
+		return err
 	}
-	return d.opaque(translate.Citation, v, d.text)
+	return d.opaque(translate.Citation, v, d.TextBlock())
 }
 
 // opaque hands on what only this format knows.
@@ -330,16 +270,16 @@ func (d *decoder) call(n int64, v *fastjson.Value) error {
 	if len(d.calls) >= maxCalls {
 		return answer.Broken("has too many tool calls")
 	}
-	block := 0
-	if err := d.closeTexts(); err != nil {
+	if err := d.CloseTexts(); err != nil {
 		return err
 	}
 	if err := d.callEnd(n); err != nil { // one whose end was left out
 		return err
 	}
-	d.content = true
+	d.Content = true
 	d.Ev.ID, d.Ev.Name = tree.Text(v, "id"), tree.Text(v.Get("function"), "name")
-	if err := d.open(translate.ToolCall, &block); err != nil {
+	block, err := d.Open(translate.ToolCall)
+	if err != nil {
 		return err
 	}
 	d.Ev.ID, d.Ev.Name = "", ""
@@ -374,7 +314,7 @@ func (d *decoder) callEnd(n int64) error {
 		return nil
 	}
 	c.open = false
-	return d.stop(c.block, translate.ToolCall)
+	return d.Stop(c.block, translate.ToolCall)
 }
 
 // takeUsage reads the numbers of the model. What is billed is another thing: it
@@ -412,7 +352,7 @@ func (d *decoder) end(v *fastjson.Value) error {
 	if reason == "" {
 		return answer.Broken("ended before it was finished")
 	}
-	if err := d.closeTexts(); err != nil {
+	if err := d.CloseTexts(); err != nil {
 		return err
 	}
 	for i := range d.calls {

@@ -14,25 +14,21 @@ import (
 
 // NewDecoder implements [translate.Codec].
 func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
-	d := &decoder{text: -1, thoughts: -1}
+	d := &decoder{}
 	d.Init(sink, o)
 	d.OnDocument, d.OnEnd = d.document, d.finished
 	return d
 }
 
 type decoder struct {
-	answer.Input
+	answer.Texts
 	rest []byte // the beginning of a line whose end has not come yet
 	raw  []byte // scratch for JSON that is handed on
 
-	usage    translate.Usage
-	next     int // number of the next block
-	text     int // open blocks, -1 is none
-	thoughts int
-	calls    int
-	started  bool
-	content  bool // there was content, so that a listener need not see more of it
-	over     bool // AnswerEnd or Failure is out
+	usage   translate.Usage
+	calls   int
+	started bool
+	over    bool // AnswerEnd or Failure is out
 }
 
 // Write implements [translate.Decoder]. A stream here is no event stream but
@@ -95,7 +91,7 @@ func (d *decoder) finished() error {
 // line takes one line of a stream.
 func (d *decoder) line(data []byte) error {
 	data = bytes.TrimSpace(data)
-	if d.over || len(data) == 0 || d.Options.Listen && d.content && !matters(data) {
+	if d.over || len(data) == 0 || d.Options.Listen && d.Content && !matters(data) {
 		return nil
 	}
 	v, err := d.Object(data)
@@ -147,10 +143,10 @@ func (d *decoder) chunk(v *fastjson.Value, last bool) error {
 	} else if message.Type() != fastjson.TypeObject {
 		return answer.Broken("has a message of a wrong type")
 	}
-	if err := d.piece(translate.Reasoning, tree.Text(message, "thinking")); err != nil {
+	if err := d.Piece(translate.Reasoning, tree.Text(message, "thinking")); err != nil {
 		return err
 	}
-	if err := d.piece(translate.Text, tree.Text(message, text)); err != nil {
+	if err := d.Piece(translate.Text, tree.Text(message, text)); err != nil {
 		return err
 	}
 	if l := v.Get("logprobs"); !tree.IsNull(l) {
@@ -194,62 +190,9 @@ func (d *decoder) start(v *fastjson.Value) error {
 	return err
 }
 
-// piece takes a piece of text of the kind.
-func (d *decoder) piece(part translate.PartKind, s string) error {
-	if s == "" {
-		return nil
-	}
-	block := &d.text
-	if part == translate.Reasoning {
-		block = &d.thoughts
-	}
-	if *block < 0 {
-		if err := d.open(part, block); err != nil {
-			return err
-		}
-	}
-	d.content = true
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Delta, part, *block, s
-	err := d.Emit()
-	d.Ev.Text = ""
-	return err
-}
-
-// open starts a block, after the one of the other kind is closed.
-func (d *decoder) open(part translate.PartKind, block *int) error {
-	if err := d.closeOpen(); err != nil {
-		return err
-	}
-	*block = d.next
-	d.next++
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStart, part, *block
-	return d.Emit()
-}
-
-func (d *decoder) closeOpen() error {
-	if d.thoughts >= 0 {
-		if err := d.stop(d.thoughts, translate.Reasoning); err != nil {
-			return err
-		}
-		d.thoughts = -1
-	}
-	if d.text >= 0 {
-		if err := d.stop(d.text, translate.Text); err != nil {
-			return err
-		}
-		d.text = -1
-	}
-	return nil
-}
-
-func (d *decoder) stop(block int, part translate.PartKind) error {
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStop, part, block
-	return d.Emit()
-}
-
 func (d *decoder) logProbs(v *fastjson.Value) error {
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.LogProbs, translate.Text, d.text
+	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.LogProbs, translate.Text, d.TextBlock()
 	d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.Ollama
 	err := d.Emit()
 	d.Ev.Raw, d.Ev.RawFormat = "", ""
@@ -268,15 +211,13 @@ func (d *decoder) call(v *fastjson.Value) error {
 	if d.calls++; d.calls > maxCalls {
 		return answer.Broken("has too many tool calls")
 	}
-	if err := d.closeOpen(); err != nil {
+	if err := d.CloseTexts(); err != nil {
 		return err
 	}
-	d.content = true
-	block := d.next
-	d.next++
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStart, translate.ToolCall, block
+	d.Content = true
 	d.Ev.ID, d.Ev.Name = tree.Text(v, "id"), tree.Text(f, "name")
-	if err := d.Emit(); err != nil {
+	block, err := d.Open(translate.ToolCall)
+	if err != nil {
 		return err
 	}
 	d.Ev.ID, d.Ev.Name = "", ""
@@ -293,12 +234,12 @@ func (d *decoder) call(v *fastjson.Value) error {
 		return err
 	}
 	d.Ev.Text = ""
-	return d.stop(block, translate.ToolCall)
+	return d.Stop(block, translate.ToolCall)
 }
 
 // end takes what the last piece tells of the whole.
 func (d *decoder) end(v *fastjson.Value) error {
-	if err := d.closeOpen(); err != nil {
+	if err := d.CloseTexts(); err != nil {
 		return err
 	}
 	d.over = true
