@@ -258,41 +258,6 @@ func (d *decoder) fail(v *fastjson.Value) error {
 	return d.Emit()
 }
 
-// takeUsage reads what was counted. Pieces in between may lack most of it.
-func (d *decoder) takeUsage(v *fastjson.Value) error {
-	if tree.IsNull(v) {
-		return nil
-	}
-	u := &d.usage
-	prompt, hasPrompt := tree.Int(v, "promptTokenCount")
-	candidates, hasCandidates := tree.Int(v, "candidatesTokenCount")
-	thoughts, hasThoughts := tree.Int(v, "thoughtsTokenCount")
-	if !hasPrompt && !hasCandidates && !hasThoughts {
-		return nil
-	}
-	tools, _ := tree.Int(v, "toolUsePromptTokenCount")
-	cached, _ := tree.Int(v, "cachedContentTokenCount")
-	*u = translate.Usage{
-		Input: prompt, HasInput: hasPrompt, CacheRead: cached, ToolInput: tools,
-		Output: candidates + thoughts, HasOutput: hasCandidates || hasThoughts, Reasoning: thoughts,
-		InputAudio: audio(v.Get("promptTokensDetails")), OutputAudio: audio(v.Get("candidatesTokensDetails")),
-	}
-	d.Ev = translate.Event{Kind: translate.UsageUpdate, Usage: u}
-	err := d.Emit()
-	d.Ev = translate.Event{}
-	return err
-}
-
-func audio(v *fastjson.Value) int64 {
-	for _, e := range v.GetArray() {
-		if tree.Text(e, "modality") == "AUDIO" {
-			n, _ := tree.Int(e, "tokenCount")
-			return n
-		}
-	}
-	return 0
-}
-
 func (d *decoder) candidate(i int, v *fastjson.Value) error {
 	d.Ev = translate.Event{Choice: i}
 	for _, p := range v.Get("content", "parts").GetArray() {
@@ -483,64 +448,4 @@ func (d *decoder) media(i int, v *fastjson.Value, signature string) error {
 	err := d.single(i, part)
 	d.Ev.Media, d.Ev.Raw, d.Ev.RawFormat = nil, "", ""
 	return err
-}
-
-// functionCall takes a call, or a piece of one
-// (https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling#streaming-fc).
-func (d *decoder) functionCall(i int, v *fastjson.Value) error {
-	c := &d.choices[i]
-	name, more := tree.Text(v, "name"), v.GetBool("willContinue")
-	if name != "" || c.call == nil {
-		if name == "" {
-			return nil // the end of one that ended
-		}
-		if err := d.closeAll(i); err != nil {
-			return err
-		}
-		d.Ev.ID, d.Ev.Name = tree.Text(v, "id"), name
-		err := d.open(i, translate.ToolCall)
-		d.Ev.ID, d.Ev.Name = "", ""
-		if err != nil {
-			return err
-		}
-		c.calls, c.call = true, &partialCall{}
-	}
-	call := c.call
-	d.raw = d.raw[:0]
-	if a := v.Get("args"); !tree.IsNull(a) && !call.begun {
-		d.raw = rawjson.AppendValue(d.raw, a)
-		call.begun, call.whole = true, true
-	}
-	for _, a := range v.GetArray("partialArgs") {
-		var err error
-		if d.raw, err = call.append(d.raw, a); err != nil {
-			return err
-		}
-	}
-	if err := d.arguments(i); err != nil {
-		return err
-	}
-	if more {
-		return nil
-	}
-	return d.closeAll(i)
-}
-
-func (d *decoder) arguments(i int) error {
-	if len(d.raw) == 0 {
-		return nil
-	}
-	c := &d.choices[i]
-	d.Ev.Kind, d.Ev.Choice, d.Ev.Block, d.Ev.Part, d.Ev.Text = translate.Delta, i, c.block, translate.ToolCall, tree.View(d.raw)
-	err := d.Emit()
-	d.Ev.Text = ""
-	return err
-}
-
-// endCall ends the arguments of the open call.
-func (d *decoder) endCall(i int) error {
-	c := &d.choices[i]
-	d.raw = c.call.end(d.raw[:0])
-	c.call = nil
-	return d.arguments(i)
 }

@@ -43,14 +43,6 @@ type choice struct {
 	any      bool // something was in it
 }
 
-type openCall struct {
-	index   int // the provider's number
-	block   int
-	id      string
-	open    bool
-	balance answer.Balance
-}
-
 // finished is asked when the provider sent no more.
 func (d *decoder) finished() error {
 	if d.over {
@@ -437,108 +429,6 @@ func (d *decoder) media(c *choice, part translate.PartKind, v *fastjson.Value) e
 	}
 	d.Ev.ID, d.Ev.Raw, d.Ev.Media = "", "", nil
 	return d.stop(block, part)
-}
-
-func (d *decoder) call(c *choice, position int, v *fastjson.Value) error {
-	index := position
-	if n, ok := tree.Int(v, "index"); ok {
-		index = int(n)
-	}
-	id := tree.Text(v, "id")
-	if f := v.Get("custom"); !tree.IsNull(f) && tree.Text(f, "name")+tree.Text(f, "input") != "" {
-		return d.function(c, index, id, f, "input", true)
-	}
-	f := v.Get("function")
-	if tree.IsNull(f) {
-		if id == "" {
-			return nil
-		}
-		return answer.Broken("has a tool call without a function")
-	}
-	return d.function(c, index, id, f, "arguments", false)
-}
-
-// maxCalls bounds what a provider can make the gateway remember.
-const maxCalls = 1024
-
-// function takes a piece of a call. An index that comes with another id than
-// before is another call.
-func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, member string, custom bool) error {
-	var t *openCall
-	for i := len(c.calls) - 1; i >= 0; i-- {
-		if c.calls[i].index == index {
-			t = &c.calls[i]
-			break
-		}
-	}
-	name := tree.Text(v, "name")
-	if t == nil || id != "" && t.id != id && (t.id != "" || t.balance.Complete()) || id == "" && name != "" && !d.Options.Stream {
-		if len(c.calls) >= maxCalls {
-			return answer.Broken("has too many tool calls")
-		}
-		if err := d.closeOthers(c); err != nil {
-			return err
-		}
-		c.calls = append(c.calls, openCall{index: index, block: c.next, id: string(append([]byte(nil), id...)), open: true})
-		t = &c.calls[len(c.calls)-1]
-		c.next++
-		c.any, d.content = true, true
-		d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStart, translate.ToolCall, t.block
-		d.Ev.ID, d.Ev.Name, d.Ev.Text, d.Ev.Custom = id, name, "", custom
-		if err := d.Emit(); err != nil {
-			return err
-		}
-		d.Ev.ID, d.Ev.Name, d.Ev.Custom = "", "", false
-	}
-	s := tree.Text(v, member)
-	if a := v.Get(member); a != nil && a.Type() == fastjson.TypeObject {
-		d.raw = rawjson.AppendValue(d.raw[:0], a)
-		s = tree.View(d.raw)
-	}
-	if s == "" || !t.open {
-		return nil
-	}
-	if !custom {
-		t.balance.Add(s)
-	}
-	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Delta, translate.ToolCall, t.block, s
-	err := d.Emit()
-	d.Ev.Text = ""
-	return err
-}
-
-// takeUsage reads the usage from where the dialect has it.
-func (d *decoder) takeUsage(v *fastjson.Value) error {
-	u := v.Get("usage")
-	if tree.IsNull(u) {
-		u = v.Get("x_groq", "usage")
-	}
-	if tree.IsNull(u) || u.Type() != fastjson.TypeObject {
-		return nil
-	}
-	n := &d.usage
-	take := func(to *int64, path ...string) bool {
-		v, ok := tree.Int(u, path...)
-		if ok && v >= 0 {
-			*to = v
-		}
-		return ok
-	}
-	n.HasInput = take(&n.Input, "prompt_tokens") || n.HasInput
-	n.HasOutput = take(&n.Output, "completion_tokens") || n.HasOutput
-	if !take(&n.CacheRead, "prompt_tokens_details", "cached_tokens") {
-		take(&n.CacheRead, "prompt_cache_hit_tokens") // DeepSeek
-	}
-	take(&n.CacheWrite, "prompt_tokens_details", "cache_write_tokens")
-	take(&n.InputAudio, "prompt_tokens_details", "audio_tokens")
-	take(&n.OutputAudio, "completion_tokens_details", "audio_tokens")
-	take(&n.Reasoning, "completion_tokens_details", "reasoning_tokens")
-	// xAI counts reasoning beside the completion; the total tells.
-	if total, ok := tree.Int(u, "total_tokens"); ok {
-		n.Apart = n.Reasoning > 0 && total == n.Input+n.Output+n.Reasoning
-	}
-	d.Ev = translate.Event{Kind: translate.UsageUpdate, Usage: n}
-	return d.Emit()
 }
 
 // end closes what is open and tells how each choice ended.
