@@ -15,15 +15,19 @@ type Node struct {
 
 // A Connection is one credential at one provider.
 type Connection struct {
-	ID       string    `json:"id"`       // "conn_…", see NewID
-	Provider string    `json:"provider"` // an entry of the catalogue or a node
-	Name     string    `json:"name"`     // for people; unique within the provider
-	Priority int       `json:"priority"` // lower goes first
-	Disabled bool      `json:"disabled,omitempty"`
-	Models   []string  `json:"models,omitempty"` // what it offers, where that differs from the provider's list
-	APIKey   Secret    `json:"-"`                // sealed on disk; empty for a server without one
-	Created  time.Time `json:"created"`
-	Rev      uint64    `json:"rev,omitempty"`
+	ID       string   `json:"id"`               // "conn_…", see NewID
+	Provider string   `json:"provider"`         // an entry of the catalogue or a node
+	Name     string   `json:"name"`             // for people; unique within the provider
+	Priority int      `json:"priority"`         // lower goes first
+	Weight   int      `json:"weight,omitempty"` // share among those of equal priority; 0 counts as 1
+	Disabled bool     `json:"disabled,omitempty"`
+	Models   []string `json:"models,omitempty"` // what it offers, where that differs from the provider's list
+	// MaxConcurrent is how many exchanges it has at a time; 0 is any number.
+	MaxConcurrent int `json:"max_concurrent,omitempty"`
+
+	APIKey  Secret    `json:"-"` // sealed on disk; empty for a server without one
+	Created time.Time `json:"created"`
+	Rev     uint64    `json:"rev,omitempty"`
 }
 
 // An Alias is another name for a model.

@@ -1,0 +1,203 @@
+package schedule
+
+import (
+	"time"
+)
+
+// A Pass goes once over a plan. It is not safe for concurrent use.
+type Pass struct {
+	// Prefer, if its Provider is not nil, is asked first: the conversation has
+	// been there before.
+	Prefer Candidate
+
+	// Unable, if it is set, says why a target would probably refuse what is asked,
+	// such as a context window that is too small; "" if it would not. Those are
+	// asked only when nobody else is left: it is a guess, and the provider knows.
+	Unable func(*Plan) string
+
+	// Skipped, if it is set, is told who was passed over and why.
+	Skipped func(c Candidate, reason string, until time.Time)
+
+	// Now is the clock. Nil is the system's.
+	Now func() time.Time
+
+	board *Board
+	plan  *Plan
+	stack []cursor
+	round uint8 // 0: not begun; 1: those who are able; 2: the rest
+	rest  bool  // there is a rest
+
+	first taken
+	taken map[taken]struct{} // all but the first
+
+	full    []Candidate // those that had no place left
+	soonest time.Time   // when the first of those that are set aside may be asked
+	reason  string
+}
+
+type taken struct {
+	connection *Connection
+	model      string
+}
+
+// Begin returns a pass over the plan.
+func (b *Board) Begin(p *Plan) *Pass { return &Pass{board: b, plan: p} }
+
+func (p *Pass) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
+
+// Next takes a place at the next candidate, which has to be given back by one of
+// the ticket's methods. It returns nil when nobody is left, or only those that are
+// full: see [Pass.Wait].
+func (p *Pass) Next() *Ticket {
+	if c := p.Prefer; c.Provider != nil {
+		p.Prefer = Candidate{}
+		if t := p.try(c); t != nil {
+			t.Preferred = true
+			return t
+		}
+	}
+	for {
+		c, ok := p.next()
+		if !ok {
+			return nil
+		}
+		if t := p.try(c); t != nil {
+			return t
+		}
+	}
+}
+
+// try takes a place at the candidate, if it is new and somebody who may be asked.
+func (p *Pass) try(c Candidate) *Ticket {
+	if !p.note(taken{c.Connection, c.Model}) {
+		return nil
+	}
+	now := p.now()
+	t, refused := p.board.take(c, now, false)
+	switch {
+	case t != nil:
+		return t
+	case refused.full:
+		if len(p.full) < maxFull {
+			p.full = append(p.full, c)
+		}
+		p.skip(c, "full", time.Time{})
+	default:
+		if p.soonest.IsZero() || refused.until.Before(p.soonest) {
+			p.soonest, p.reason = refused.until, refused.reason
+		}
+		p.skip(c, refused.reason, refused.until)
+	}
+	return nil
+}
+
+// maxFull bounds how many candidates an exchange waits for at the same time.
+const maxFull = 64
+
+func (p *Pass) skip(c Candidate, reason string, until time.Time) {
+	if p.Skipped != nil {
+		p.Skipped(c, reason, until)
+	}
+}
+
+// note says whether a candidate is new.
+func (p *Pass) note(t taken) bool {
+	if p.first.connection == nil {
+		p.first = t
+		return true
+	}
+	if p.first == t {
+		return false
+	}
+	if _, ok := p.taken[t]; ok {
+		return false
+	}
+	if p.taken == nil {
+		p.taken = make(map[taken]struct{})
+	}
+	p.taken[t] = struct{}{}
+	return true
+}
+
+// Soonest is when the first of those that were set aside may be asked, and why it
+// is; zero if none was.
+func (p *Pass) Soonest() (time.Time, string) { return p.soonest, p.reason }
+
+// Full says that somebody had no place left.
+func (p *Pass) Full() bool { return len(p.full) > 0 }
+
+// Considered says that there was anybody at all.
+func (p *Pass) Considered() bool { return p.first.connection != nil }
+
+// MoreTargets says that somebody with another target than this may still come.
+// It may say so of one that is then set aside.
+func (p *Pass) MoreTargets(t Target) bool {
+	more := false
+	p.plan.Targets(func(l *Plan) bool {
+		if l.Target == t {
+			return true
+		}
+		for _, tier := range l.Target.Provider.offering(l.Target.Model) {
+			for _, c := range tier.connections {
+				k := taken{c, l.Target.Model}
+				if _, ok := p.taken[k]; !ok && k != p.first {
+					more = true
+					return false
+				}
+			}
+		}
+		return true
+	})
+	return more
+}
+
+// next returns the next candidate in order, whatever its standing.
+func (p *Pass) next() (Candidate, bool) {
+	for {
+		if len(p.stack) == 0 {
+			if p.round == 2 || p.round == 1 && !p.rest {
+				return Candidate{}, false
+			}
+			p.round++
+			p.push(p.plan)
+		}
+		top := &p.stack[len(p.stack)-1]
+		if top.leaf() {
+			if c := top.connection(p); c != nil {
+				return Candidate{Target: top.plan.Target, Connection: c}, true
+			}
+		} else if m := top.member(); m != nil {
+			p.push(m)
+			continue
+		}
+		p.stack = p.stack[:len(p.stack)-1]
+	}
+}
+
+func (p *Pass) push(plan *Plan) {
+	if len(plan.Members) > 0 {
+		p.stack = append(p.stack, cursor{plan: plan, order: plan.order(p.board)})
+		return
+	}
+	if plan.Target.Provider == nil {
+		return
+	}
+	unable := ""
+	if p.Unable != nil {
+		unable = p.Unable(plan)
+	}
+	if unable != "" && p.round == 1 {
+		p.rest = true
+		p.skip(Candidate{Target: plan.Target}, unable, time.Time{})
+		return
+	}
+	if unable == "" && p.round == 2 {
+		return
+	}
+	p.stack = append(p.stack, cursor{plan: plan, tiers: plan.Target.Provider.offering(plan.Target.Model)})
+}
