@@ -10,7 +10,10 @@ type Node struct {
 	BaseURL string            `json:"base_url"`         // up to and including the version, such as "http://localhost:11434/v1"
 	Headers map[string]string `json:"headers,omitempty"`
 	Models  []string          `json:"models,omitempty"` // what it offers; empty if not known
-	Rev     uint64            `json:"rev,omitempty"`
+	// Private allows the base URL to lead to this machine or a private network.
+	// Link-local and metadata addresses are never allowed.
+	Private bool   `json:"private,omitempty"`
+	Rev     uint64 `json:"rev,omitempty"`
 }
 
 // A Connection is one credential at one provider.
@@ -24,6 +27,9 @@ type Connection struct {
 	Models   []string `json:"models,omitempty"` // what it offers, where that differs from the provider's list
 	// MaxConcurrent is how many exchanges it has at a time; 0 is any number.
 	MaxConcurrent int `json:"max_concurrent,omitempty"`
+	// Proxies are URLs of proxies, tried in turn when one fails: http, https,
+	// socks5 or socks5h. They may hold a password, so they are sealed on disk.
+	Proxies []Secret `json:"-"`
 
 	APIKey  Secret    `json:"-"` // sealed on disk; empty for a server without one
 	Created time.Time `json:"created"`
@@ -39,9 +45,15 @@ type Alias struct {
 
 // A Combo is a list of models that is named like a model.
 type Combo struct {
-	Name   string   `json:"name"`   // its id
-	Models []string `json:"models"` // tried in this order
-	Rev    uint64   `json:"rev,omitempty"`
+	Name     string   `json:"name"`               // its id
+	Models   []string `json:"models"`             // tried in this order, unless the strategy has another
+	Weights  []int    `json:"weights,omitempty"`  // of the models, in their order; 0 or missing counts as 1
+	Strategy string   `json:"strategy,omitempty"` // see schedule.Strategy; empty is priority
+	Sticky   int      `json:"sticky,omitempty"`   // of round_robin: exchanges before it is the next one's turn
+	// Deadline bounds all attempts together, until the first content. 0 is none
+	// beside that of the exchange.
+	Deadline time.Duration `json:"deadline_ns,omitempty"`
+	Rev      uint64        `json:"rev,omitempty"`
 }
 
 // A Key is what a client authenticates with. The secret itself is not kept.
@@ -51,6 +63,7 @@ type Key struct {
 	Hash    KeyHash   `json:"-"`
 	Hint    string    `json:"hint"` // its first and last characters, to recognise it by
 	Revoked bool      `json:"revoked,omitempty"`
+	Limits  Limits    `json:"limits,omitzero"`
 	Created time.Time `json:"created"`
 	Rev     uint64    `json:"rev,omitempty"`
 }

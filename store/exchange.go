@@ -36,7 +36,17 @@ type Exchange struct {
 	Output        int64 `json:"output"`
 	Reasoning     int64 `json:"reasoning,omitempty"`
 
+	// Cost is what the tokens cost by Price, which is per million of them. Priced
+	// says that a price was known; without it the cost is not zero but unknown.
+	Priced bool  `json:"priced"`
+	Price  Price `json:"price,omitzero"`
+	Cost   Money `json:"cost_nano_usd"`
+
 	Losses int `json:"losses,omitempty"` // things that the translation lost
+
+	// Trace is the JSON of a [Trace], nil if none was kept. Whoever lists
+	// exchanges does without; see [Store.Exchange].
+	Trace []byte `json:"-"`
 
 	FirstContent time.Duration `json:"first_content_ns,omitempty"` // from Began
 	Duration     time.Duration `json:"duration_ns"`

@@ -464,7 +464,7 @@ func TestCompaction(t *testing.T) {
 				Object string
 				Output []json.RawMessage
 			}
-			if json.Unmarshal([]byte(text), &v); status != 200 || v.Object != "response.compaction" || len(v.Output) != 1 || strings.Contains(text, "42") {
+			if json.Unmarshal([]byte(text), &v); status != 200 || v.Object != "response.compaction" || len(v.Output) != 1 || strings.Contains(text, "is 42") {
 				t.Fatalf("%d %s", status, text)
 			}
 			if !strings.Contains(asked[0], "What is 40 plus 2?") || !strings.Contains(asked[0], "summary") || strings.Contains(asked[0], `"tools"`) {
