@@ -15,11 +15,6 @@ type Board struct {
 	// Rand gives numbers in [0, 1). Nil is the runtime's own.
 	Rand func() float64
 
-	// OnAside, if it is set, is told what is set aside, and OnClear what is well
-	// again. They must return at once.
-	OnAside func(Subject, Aside)
-	OnClear func(Subject)
-
 	mu        sync.RWMutex
 	standings map[Subject]*Standing
 	turns     map[string]*turn
@@ -118,8 +113,8 @@ func (b *Board) Reports() []Report {
 
 // Clear forgets the failures of a subject: by hand, or because a reading of its
 // quota says that it is well. Of a connection it forgets those of its models too,
-// and of a provider those of its connections. It reports how many there were.
-func (b *Board) Clear(s Subject) (n int) {
+// and of a provider those of its connections. It lists what was set aside.
+func (b *Board) Clear(s Subject) (cleared []Subject) {
 	b.mu.RLock()
 	var list []*Standing
 	for k, st := range b.standings {
@@ -131,17 +126,19 @@ func (b *Board) Clear(s Subject) (n int) {
 	for _, st := range list {
 		st.mu.Lock()
 		if st.troubled.Load() {
-			st.aside, st.probing = Aside{}, false
+			if !st.aside.Until.IsZero() {
+				cleared = append(cleared, st.subject)
+			}
+			st.aside = Aside{}
 			st.troubled.Store(false)
-			n++
 		}
 		st.mu.Unlock()
 	}
-	if n > 0 {
+	if len(cleared) > 0 {
 		b.changed.Add(1)
 		b.gate.wake(b, time.Now())
 	}
-	return n
+	return cleared
 }
 
 // SetQuota notes which part of a connection's quota is left, from 0 to 1.

@@ -105,7 +105,7 @@ func (p *Pass) waited(t *Ticket) {
 	if t == nil {
 		now := p.now()
 		for _, c := range p.full {
-			for _, s := range [...]*Standing{c.Provider.standing, c.Connection.standing, p.board.known(Subject{c.Provider.Name, c.Connection.ID, c.Model})} {
+			for _, s := range p.board.dependsOn(c) {
 				if until, why := s.refusal(now); !until.IsZero() && (p.soonest.IsZero() || until.Before(p.soonest)) {
 					p.soonest, p.reason = until, why
 				}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,10 @@ type Pass struct {
 	// such as a context window that is too small; "" if it would not. Those are
 	// asked only when nobody else is left: it is a guess, and the provider knows.
 	Unable func(*Plan) string
+
+	// Barred, if it is set, says why a target must not be asked at all, such as a
+	// key that may not use it; "" if it may.
+	Barred func(*Plan) string
 
 	// Skipped, if it is set, is told who was passed over and why.
 	Skipped func(c Candidate, reason string, until time.Time)
@@ -30,6 +35,7 @@ type Pass struct {
 	first taken
 	taken map[taken]struct{} // all but the first
 
+	left    []Target    // those that refused the request itself
 	full    []Candidate // those that had no place left
 	soonest time.Time   // when the first of those that are set aside may be asked
 	reason  string
@@ -134,12 +140,19 @@ func (p *Pass) Full() bool { return len(p.full) > 0 }
 // Considered says that there was anybody at all.
 func (p *Pass) Considered() bool { return p.first.connection != nil }
 
+// Leave ends the asking of a target: it has refused the request itself, so its
+// other connections would as well.
+func (p *Pass) Leave(t Target) {
+	p.left = append(p.left, t)
+	p.full = slices.DeleteFunc(p.full, func(c Candidate) bool { return c.Target == t })
+}
+
 // MoreTargets says that somebody with another target than this may still come.
 // It may say so of one that is then set aside.
 func (p *Pass) MoreTargets(t Target) bool {
 	more := false
 	p.plan.Targets(func(l *Plan) bool {
-		if l.Target == t {
+		if l.Target == t || slices.Contains(p.left, l.Target) || p.Barred != nil && p.Barred(l) != "" {
 			return true
 		}
 		for _, tier := range l.Target.Provider.offering(l.Target.Model) {
@@ -168,6 +181,10 @@ func (p *Pass) next() (Candidate, bool) {
 		}
 		top := &p.stack[len(p.stack)-1]
 		if top.leaf() {
+			if slices.Contains(p.left, top.plan.Target) {
+				p.stack = p.stack[:len(p.stack)-1]
+				continue
+			}
 			if c := top.connection(p); c != nil {
 				return Candidate{Target: top.plan.Target, Connection: c}, true
 			}
@@ -184,8 +201,16 @@ func (p *Pass) push(plan *Plan) {
 		p.stack = append(p.stack, cursor{plan: plan, order: plan.order(p.board)})
 		return
 	}
-	if plan.Target.Provider == nil {
+	if plan.Target.Provider == nil || slices.Contains(p.left, plan.Target) {
 		return
+	}
+	if p.Barred != nil {
+		if why := p.Barred(plan); why != "" {
+			if p.round == 1 {
+				p.skip(Candidate{Target: plan.Target}, why, time.Time{})
+			}
+			return
+		}
 	}
 	unable := ""
 	if p.Unable != nil {

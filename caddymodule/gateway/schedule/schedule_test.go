@@ -115,7 +115,7 @@ func TestWeightsHold(t *testing.T) {
 	near("c2", got["c2"], n*5/8)
 	// Of those that are left when one is set aside, the proportions stay.
 	b.Begin(leaf(p, "m"))
-	b.standing(Subject{Provider: "p", Connection: "c2"}).set(Verdict{Place: AtConnection, After: time.Hour}, time.Now(), 0)
+	b.standing(Subject{Provider: "p", Connection: "c2"}).set(Verdict{Place: AtConnection, After: time.Hour}, false, time.Time{}, time.Now(), 0)
 	got = picks(b, leaf(p, "m"), n)
 	near("c0 of the rest", got["c0"], n/3)
 	if got["c2"] > 0 {
@@ -195,10 +195,75 @@ func TestThePreferredOneIsFirstWhileItIsWell(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	b.standing(Subject{Provider: "p", Connection: "c2"}).set(Verdict{Place: AtConnection}, time.Now(), 0)
+	b.standing(Subject{Provider: "p", Connection: "c2"}).set(Verdict{Place: AtConnection}, false, time.Time{}, time.Now(), 0)
 	pass := b.Begin(leaf(p, "m"))
 	pass.Prefer = Candidate{Target{p, "m"}, p.Connection("c2")}
 	if got := all(pass); !slices.Equal(got, []string{"p/c0/m", "p/c1/m"}) {
+		t.Error(got)
+	}
+}
+
+// stands says that nothing keeps the candidate from being asked.
+func stands(b *Board, c Candidate, now time.Time) bool {
+	for _, s := range b.dependsOn(c) {
+		if until, _ := s.refusal(now); !until.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// What was under way together and fails together is one failure: a burst neither
+// opens a breaker nor makes a pause longer.
+func TestABurstIsOneFailure(t *testing.T) {
+	t.Parallel()
+	for _, place := range []Place{AtProvider, AtTarget, AtConnection, AtModel} {
+		b := NewBoard()
+		now := time.Unix(1e9, 0)
+		p := pool(b, "p", "", connections(1, nil))
+		pass := b.Begin(leaf(p, "m"))
+		pass.Now = func() time.Time { return now }
+		var out []*Ticket
+		for range 50 {
+			pass := *pass
+			out = append(out, pass.Next())
+		}
+		now = now.Add(time.Second)
+		for _, tk := range out {
+			tk.Fail(Verdict{Place: place}, now)
+		}
+		for range 2 {
+			if tk := pass.Next(); tk != nil {
+				tk.Done(now)
+			}
+		}
+		if until, _ := pass.Soonest(); !until.IsZero() && until.Sub(now) > FirstPause*5/4 {
+			t.Errorf("place %d: a burst sets aside for %v", place, until.Sub(now))
+		}
+	}
+}
+
+// A target that refuses the request itself is not asked again by another of its
+// connections, and one that is barred is never asked.
+func TestTargetsThatAreLeftAndBarred(t *testing.T) {
+	t.Parallel()
+	b := NewBoard()
+	p := pool(b, "p", "", connections(3, nil))
+	plan := b.NewCombo("x", "", 0, []*Plan{leaf(p, "barred"), leaf(p, "a"), leaf(p, "b")}, nil)
+	pass := b.Begin(plan)
+	pass.Barred = func(l *Plan) string {
+		if l.Target.Model == "barred" {
+			return "not_allowed"
+		}
+		return ""
+	}
+	tk := pass.Next()
+	if tk.Model != "a" || !pass.MoreTargets(tk.Target) {
+		t.Fatalf("%+v", tk.Target)
+	}
+	pass.Leave(tk.Target)
+	tk.Done(time.Now())
+	if got := all(pass); !slices.Equal(got, []string{"p/c0/b", "p/c1/b", "p/c2/b"}) {
 		t.Error(got)
 	}
 }
@@ -236,7 +301,7 @@ func TestAnyMixOfFailures(t *testing.T) {
 			case 1:
 				tk.Done(now)
 			default:
-				tk.Fail(Verdict{Place: Place(r.IntN(4)), Reason: "test", After: time.Duration(r.IntN(3)) * time.Minute}, now)
+				tk.Fail(Verdict{Place: Place(r.IntN(5)), Reason: "test", After: time.Duration(r.IntN(3)) * time.Minute}, now)
 			}
 		}
 		for range 300 {
@@ -249,14 +314,8 @@ func TestAnyMixOfFailures(t *testing.T) {
 			well := map[Candidate]bool{}
 			plan.Targets(func(l *Plan) bool {
 				for _, c := range l.Target.Provider.list {
-					ok := true
-					for _, s := range [...]*Standing{l.Target.Provider.standing, c.standing, b.known(Subject{l.Target.Provider.Name, c.ID, l.Target.Model})} {
-						if until, _ := s.refusal(now); !until.IsZero() {
-							ok = false
-						}
-					}
-					if ok {
-						well[Candidate{l.Target, c}] = true
+					if c := (Candidate{l.Target, c}); stands(b, c, now) {
+						well[c] = true
 					}
 				}
 				return true
@@ -275,7 +334,7 @@ func TestAnyMixOfFailures(t *testing.T) {
 				}
 				seen[tk.Candidate] = true
 				delete(well, tk.Candidate)
-				for _, s := range [...]*Standing{tk.Provider.standing, tk.Connection.standing, tk.model} {
+				for _, s := range tk.on {
 					if s == nil {
 						continue
 					}
@@ -302,6 +361,12 @@ func TestAnyMixOfFailures(t *testing.T) {
 				if r.IntN(3) > 0 {
 					end(len(out) - 1)
 				}
+				// Who fell ill meanwhile may be left out, even if well again later.
+				for c := range well {
+					if !stands(b, c, now) {
+						delete(well, c)
+					}
+				}
 			}
 		}
 		for len(out) > 0 {
@@ -326,6 +391,7 @@ func TestABreakerOpensAfterSeveralInARow(t *testing.T) {
 		return ps
 	}
 	for range BreakerOpens {
+		now = now.Add(time.Millisecond)
 		pass().Next().Fail(Verdict{Place: AtProvider, Reason: "server_error"}, now)
 	}
 	closed := pass()
@@ -374,7 +440,7 @@ func TestLongWaitsAreProbed(t *testing.T) {
 	if pass().Next() != nil {
 		t.Error("asked at once after a probe that failed")
 	}
-	if n := b.Clear(Subject{Provider: "p", Connection: "c0"}); n != 1 || pass().Next() == nil {
+	if cleared := b.Clear(Subject{Provider: "p", Connection: "c0"}); len(cleared) != 1 || pass().Next() == nil {
 		t.Error("it was not cleared by hand")
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Subject is what can be set aside: a whole provider, a connection, or a
-// connection's use of one model.
+// A Subject is what can be set aside: a whole provider, one of its models, a
+// connection, or a connection's use of one model.
 type Subject struct {
 	Provider   string `json:"provider"`
 	Connection string `json:"connection,omitempty"`
@@ -51,7 +51,8 @@ const (
 	MaxNamed   = 32 * 24 * time.Hour
 	ProbeEvery = 15 * time.Minute
 
-	// A provider is left alone after so many failures in a row.
+	// A provider, or one of its models, is left alone after so many failures in a
+	// row.
 	BreakerOpens = 5
 	BreakerPause = 10 * time.Second
 	maxBreaker   = 5 * time.Minute
@@ -64,6 +65,7 @@ type Place uint8
 const (
 	Nowhere      Place = iota
 	AtProvider         // the breaker counts; it opens after several in a row
+	AtTarget           // the same, for the provider's model that was asked for
 	AtConnection       // for all of its models
 	AtModel            // the connection, for the model that was asked for
 )
@@ -78,27 +80,34 @@ type Verdict struct {
 	Pause time.Duration
 }
 
-// set notes a failure. jitter is in [0, 1).
-func (s *Standing) set(v Verdict, now time.Time, jitter float64) {
+// set notes the failure of an attempt, which was perhaps the probe and began when it
+// did. jitter is in [0, 1).
+// It reports whether somebody is newly set aside.
+func (s *Standing) set(v Verdict, probe bool, began, now time.Time, jitter float64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.probing = false
+	if probe {
+		s.probing = false // the failure has ended it
+	}
 	a := &s.aside
-	a.Row++
+	// Attempts that were under way together fail together: that is one failure.
+	if a.Row == 0 || began.After(a.Since) {
+		a.Row++
+	}
+	before := a.Until
 	a.Since, a.Reason = now, v.Reason
+	breaker := v.Place == AtProvider || v.Place == AtTarget
 	first, longest := v.Pause, MaxPause
 	if first == 0 {
 		first = FirstPause
 	}
-	if v.Place == AtProvider {
+	row := a.Row - 1
+	if breaker {
 		s.troubled.Store(true)
 		if a.Row < BreakerOpens && v.After == 0 {
-			return
+			return false
 		}
 		first, longest = BreakerPause, maxBreaker
-	}
-	row := a.Row - 1
-	if v.Place == AtProvider {
 		row = max(0, a.Row-BreakerOpens)
 	}
 	pause := first << min(row, 12)
@@ -117,6 +126,7 @@ func (s *Standing) set(v Verdict, now time.Time, jitter float64) {
 		a.Probe = soon
 	}
 	s.troubled.Store(true)
+	return !before.After(now)
 }
 
 // enter lets an exchange in, perhaps as the one that probes.
@@ -143,21 +153,23 @@ func (s *Standing) leave() {
 	s.mu.Unlock()
 }
 
-// prove forgets failures that happened before the success began.
-func (s *Standing) prove(began time.Time, probe bool) bool {
+// prove forgets failures that happened before the success began. aside says that
+// it was set aside for them.
+func (s *Standing) prove(began time.Time, probe bool) (aside, changed bool) {
 	if s == nil || !s.troubled.Load() {
-		return false
+		return false, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if probe {
 		s.probing = false
 	} else if s.aside.Since.After(began) {
-		return false
+		return false, false
 	}
+	aside = !s.aside.Until.IsZero()
 	s.aside = Aside{}
 	s.troubled.Store(false)
-	return true
+	return aside, true
 }
 
 // refusal says why an exchange is not let in, and until when.

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"time"
 )
 
@@ -12,9 +13,9 @@ type Ticket struct {
 
 	board  *Board
 	began  time.Time
-	probes [3]*Standing // what this exchange is the only one to try
-	model  *Standing
-	gated  bool // its place is one of a limited number
+	on     [4]*Standing // what it depends on; nil is what never did anything
+	probes [4]*Standing // of these, what this exchange is the only one to try
+	gated  bool         // its place is one of a limited number
 	closed bool
 }
 
@@ -28,9 +29,8 @@ type refusal struct {
 // take takes a place at the candidate. queued says that the exchange has waited,
 // and may go before those that still do.
 func (b *Board) take(c Candidate, now time.Time, queued bool) (*Ticket, refusal) {
-	model := b.known(Subject{c.Provider.Name, c.Connection.ID, c.Model})
-	t := &Ticket{Candidate: c, board: b, began: now, model: model}
-	for i, s := range [...]*Standing{c.Provider.standing, c.Connection.standing, model} {
+	t := &Ticket{Candidate: c, board: b, began: now, on: b.dependsOn(c)}
+	for i, s := range t.on {
 		ok, probe := s.enter(now)
 		if !ok {
 			until, reason := s.refusal(now)
@@ -60,6 +60,12 @@ func (b *Board) take(c Candidate, now time.Time, queued bool) (*Ticket, refusal)
 	return t, refusal{}
 }
 
+// dependsOn lists the standings that decide whether the candidate may be asked.
+func (b *Board) dependsOn(c Candidate) [4]*Standing {
+	return [...]*Standing{c.Provider.standing, c.Connection.standing,
+		b.known(Subject{Provider: c.Provider.Name, Model: c.Model}), b.known(Subject{c.Provider.Name, c.Connection.ID, c.Model})}
+}
+
 // leave gives back what was to be probed, unproven.
 func (t *Ticket) leave() {
 	for i, s := range t.probes {
@@ -72,25 +78,31 @@ func (t *Ticket) leave() {
 
 // Probing says that this exchange tries whether somebody is well again.
 func (t *Ticket) Probing() bool {
-	return t.probes != [3]*Standing{}
+	return t.probes != [4]*Standing{}
 }
 
 // Prove says that the candidate works: its first content is here, after the given
-// time. Earlier failures are forgotten, and a probe is over.
-func (t *Ticket) Prove(firstContent time.Duration) {
-	for i, s := range [...]*Standing{t.Provider.standing, t.Connection.standing, t.model} {
-		if s.prove(t.began, t.probes[i] != nil) {
+// time. Earlier failures are forgotten, and a probe is over. It lists who was set
+// aside and is no more.
+func (t *Ticket) Prove(firstContent time.Duration) (cleared []Subject) {
+	for i, s := range t.on {
+		if was, ok := s.prove(t.began, t.probes[i] != nil); ok {
 			t.board.changed.Add(1)
-			if t.board.OnClear != nil {
-				t.board.OnClear(s.subject)
+			if was {
+				cleared = append(cleared, s.subject)
 			}
 		}
 		t.probes[i] = nil
 	}
 	if firstContent > 0 {
 		t.Connection.standing.paced(firstContent)
-		t.board.standing(Subject{Provider: t.Provider.Name, Model: t.Model}).paced(firstContent)
+		target := t.on[2]
+		if target == nil {
+			target = t.board.standing(Subject{Provider: t.Provider.Name, Model: t.Model})
+		}
+		target.paced(firstContent)
 	}
+	return cleared
 }
 
 // Done gives the place back.
@@ -107,36 +119,36 @@ func (t *Ticket) Done(now time.Time) {
 	}
 }
 
-// Fail gives the place back and sets aside what the verdict says.
-func (t *Ticket) Fail(v Verdict, now time.Time) {
+// Fail gives the place back and sets aside what the verdict says. It returns what
+// is newly set aside, or nil.
+func (t *Ticket) Fail(v Verdict, now time.Time) (mark *Mark) {
 	if t.closed {
-		return
+		return nil
 	}
 	var s *Standing
 	switch v.Place {
 	case AtProvider:
 		s = t.Provider.standing
+	case AtTarget:
+		s = t.board.standing(Subject{Provider: t.Provider.Name, Model: t.Model})
 	case AtConnection:
 		s = t.Connection.standing
 	case AtModel:
 		s = t.board.standing(Subject{t.Provider.Name, t.Connection.ID, t.Model})
 	}
 	if s != nil && !t.Provider.Rehearsal {
-		s.set(v, now, t.board.rand())
-		for i, p := range t.probes {
-			if p == s {
-				t.probes[i] = nil // the failure has ended it
-			}
+		probe := slices.Index(t.probes[:], s)
+		news := s.set(v, probe >= 0, t.began, now, t.board.rand())
+		if probe >= 0 {
+			t.probes[probe] = nil
 		}
 		t.board.changed.Add(1)
-		if t.board.OnAside != nil {
+		if news {
 			s.mu.Lock()
-			a := s.aside
+			mark = &Mark{s.subject, s.aside}
 			s.mu.Unlock()
-			if a.Until.After(now) {
-				t.board.OnAside(s.subject, a)
-			}
 		}
 	}
 	t.Done(now)
+	return mark
 }
