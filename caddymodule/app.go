@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/caddymodule/provider/demo"
 	"github.com/nine-router/nine-router/store"
@@ -81,14 +82,41 @@ type App struct {
 	// The provider `demo` answers within the process, without any account.
 	Providers map[string]*Provider `json:"providers,omitempty"`
 
-	// Other names for models.
+	// Other names for models. A name may have one *, which stands for any text
+	// without a slash; a * in the model is the same text.
 	Aliases map[string]string `json:"aliases,omitempty"`
 
-	// Lists of models that are named like a model and tried in order.
-	Combos map[string][]string `json:"combos,omitempty"`
+	// Lists of models that are named like a model.
+	Combos map[string]*Combo `json:"combos,omitempty"`
 
-	// Keys of clients by name, at least 20 characters. Use placeholders.
-	Keys map[string]string `json:"keys,omitempty"`
+	// Keys of clients by name.
+	Keys map[string]*Key `json:"keys,omitempty"`
+
+	// What requests ask for that name no model. Default: they are refused.
+	DefaultModel string `json:"default_model,omitempty"`
+
+	// The order among connections of equal priority, and among the models of a
+	// combo, where they have none of their own: `priority`, `round_robin`,
+	// `weighted`, `least_busy`, `fastest`, `cheapest` or `most_quota`.
+	// Default: priority.
+	Strategy string `json:"strategy,omitempty"`
+
+	// How long a conversation that rests still goes to the connection where it
+	// went before, whose prompt cache it may find there. Negative: never.
+	// Default: 1h.
+	Affinity caddy.Duration `json:"affinity,omitempty"`
+
+	// When those are asked again who failed.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Asks a second candidate when the first takes long. Default: off.
+	Hedge *Hedge `json:"hedge,omitempty"`
+
+	// Moves on from providers that are too slow. Default: off.
+	Pace *Pace `json:"pace,omitempty"`
+
+	// Rules of your own about whose fault an answer is, for all providers.
+	Faults []FaultRule `json:"faults,omitempty"`
 
 	// How providers are reached. Default: Caddy's HTTP transport, without
 	// compression.
@@ -109,6 +137,8 @@ type App struct {
 // Times bound how long an exchange may take. None of them can be switched off,
 // but the last.
 type Times struct {
+	// From the start of an attempt to a connection that is ready. Default: 10s.
+	Connect caddy.Duration `json:"connect,omitempty"`
 	// From the start of an attempt to its first content. Default: 2m.
 	FirstContent caddy.Duration `json:"first_content,omitempty"`
 	// Between two reads of a stream. Default: 2m.
@@ -135,6 +165,26 @@ type Provider struct {
 	Models []string `json:"models,omitempty"`
 	// Its connections by name.
 	Connections map[string]*Connection `json:"connections,omitempty"`
+
+	// The order among connections of equal priority. Default: that of the app.
+	Strategy string `json:"strategy,omitempty"`
+	// For `round_robin`: how many exchanges before it is the next connection's
+	// turn. Default: 1.
+	Sticky int `json:"sticky,omitempty"`
+	// How many exchanges it has at a time. Default: any number.
+	MaxConcurrent int `json:"max_concurrent,omitempty"`
+	// How many exchanges may wait for a place at it or at one of its connections.
+	// Default: 100.
+	Queue int `json:"queue,omitempty"`
+	// And for how long. Default: 30s.
+	QueueTime caddy.Duration `json:"queue_time,omitempty"`
+	// How long its attempts may take: connect, first_content and silence.
+	// Default: those of the app.
+	Times *Times `json:"times,omitempty"`
+	// The same for some of its models, by their names.
+	ModelTimes map[string]*Times `json:"model_times,omitempty"`
+	// Rules of your own about whose fault one of its answers is.
+	Faults []FaultRule `json:"faults,omitempty"`
 }
 
 // Connection is one credential at a provider.
@@ -143,6 +193,10 @@ type Connection struct {
 	APIKey string `json:"api_key,omitempty"`
 	// Connections with a lower number are asked first. Default: 0.
 	Priority int `json:"priority,omitempty"`
+	// Its share of requests under the strategy `weighted`. Default: 1.
+	Weight int `json:"weight,omitempty"`
+	// How many exchanges it has at a time. Default: any number.
+	MaxConcurrent int `json:"max_concurrent,omitempty"`
 	// The models that it may use. Default: all.
 	Models []string `json:"models,omitempty"`
 	// Keeps the connection but does not use it. Default: false.
@@ -178,6 +232,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	faults, err := a.faults()
+	if err != nil {
+		return err
+	}
 	transport, err := a.transport(ctx)
 	if err != nil {
 		return err
@@ -185,10 +243,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.options = gateway.Options{
 		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys, NoSockets: a.NoSockets, Strict: a.Strict.options(),
 		Limits: gateway.Limits{Body: a.MaxBody, Answer: a.MaxAnswer, Event: a.MaxEvent},
-		Times: gateway.Times{
-			FirstContent: time.Duration(a.Times.FirstContent), Silence: time.Duration(a.Times.Silence),
-			Exchange: time.Duration(a.Times.Exchange), KeepAlive: time.Duration(a.Times.KeepAlive),
-		},
+		Times: a.Times.options(), Retry: a.Retry.options(), Hedge: a.Hedge.options(), Pace: a.Pace.options(),
+		Keeping: gateway.Keeping{Affinity: time.Duration(a.Affinity)}, Strategy: schedule.Strategy(a.Strategy), DefaultModel: a.DefaultModel,
+		Faults: faults,
 		Transport: transport, Logger: a.log,
 	}
 	// A contradiction within the configuration is told now; one with what is
@@ -255,7 +312,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	a.options.Store, a.options.Health, a.options.Continuity = l.store, l.health, l.memory
+	a.options.Store, a.options.Board, a.options.Continuity = l.store, l.board, l.memory
 	g, err := gateway.New(context.Background(), a.options)
 	if err != nil {
 		return errors.Join(err, l.release())

@@ -40,12 +40,14 @@ func init() {
 //		max_body       <size>
 //		max_answer     <size>
 //		max_event      <size>
-//		times {
-//			first_content <duration>
-//			silence       <duration>
-//			exchange      <duration>
-//			keep_alive    <duration>|off
-//		}
+//		default_model  <model>
+//		strategy       <strategy>
+//		affinity       <duration>|off
+//		pace           <characters per second> [<within>]
+//		times { ... }
+//		retry off | { ... }
+//		hedge { ... }
+//		fault [<status...>] { ... }
 //		transport <name> {
 //			...
 //		}
@@ -56,17 +58,27 @@ func init() {
 //			header   <name> <value>
 //			models   <model...>
 //			api_key  <placeholder>
+//			strategy <strategy>
+//			sticky   <number>
+//			max_concurrent <number>
+//			queue    <number> [<duration>]
+//			times [<model>] { ... }
+//			fault [<status...>] { ... }
 //			connection <name> {
 //				api_key  <placeholder>
 //				priority <number>
+//				weight   <number>
+//				max_concurrent <number>
 //				models   <model...>
 //				disabled
 //			}
 //		}
 //		alias <name> <model>
-//		combo <name> <model...>
-//		key   <name> <placeholder>
+//		combo <name> <model...> { ... }
+//		key   <name> <placeholder> { ... }
 //	}
+//
+// What the further blocks have in them stands with the functions that parse them.
 func parseOption(d *caddyfile.Dispenser, earlier any) (any, error) {
 	if earlier != nil {
 		d.Next()
@@ -89,7 +101,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
 		switch name {
-		case "provider", "alias", "combo", "key":
+		case "provider", "alias", "combo", "key", "fault":
 		default:
 			if err := once.check(d); err != nil {
 				return err
@@ -122,7 +134,24 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "max_event":
 			err = size(d, &a.MaxEvent)
 		case "times":
-			err = a.parseTimes(d)
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			err = parseTimes(d, &a.Times, true)
+		case "default_model":
+			err = oneArg(d, &a.DefaultModel)
+		case "strategy":
+			err = strategy(d, &a.Strategy)
+		case "affinity":
+			err = duration(d, &a.Affinity, true)
+		case "retry":
+			err = a.parseRetry(d)
+		case "hedge":
+			err = a.parseHedge(d)
+		case "pace":
+			err = a.parsePace(d)
+		case "fault":
+			err = parseFault(d, &a.Faults)
 		case "transport":
 			err = a.parseTransport(d)
 		case "provider":
@@ -132,7 +161,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "combo":
 			err = a.parseCombo(d)
 		case "key":
-			err = pair(d, "key", &a.Keys)
+			err = a.parseKey(d)
 		default:
 			err = d.Errf("nine_router has no option %q", name)
 		}
@@ -230,35 +259,6 @@ func pair(d *caddyfile.Dispenser, what string, to *map[string]string) error {
 	return nil
 }
 
-func (a *App) parseTimes(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	once := once{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
-			return err
-		}
-		var err error
-		switch d.Val() {
-		case "first_content":
-			err = duration(d, &a.Times.FirstContent, false)
-		case "silence":
-			err = duration(d, &a.Times.Silence, false)
-		case "exchange":
-			err = duration(d, &a.Times.Exchange, false)
-		case "keep_alive":
-			err = duration(d, &a.Times.KeepAlive, true)
-		default:
-			err = d.Errf("times has no option %q", d.Val())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (a *App) parseStrict(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -294,29 +294,6 @@ func (a *App) parseTransport(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *App) parseCombo(d *caddyfile.Dispenser) error {
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	name := d.Val()
-	if _, ok := a.Combos[name]; ok {
-		return d.Errf("combo %q was given before", name)
-	}
-	models := d.RemainingArgs()
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		models = append(models, d.Val())
-		models = append(models, d.RemainingArgs()...)
-	}
-	if len(models) == 0 {
-		return d.Errf("combo %q needs at least one model", name)
-	}
-	if a.Combos == nil {
-		a.Combos = make(map[string][]string)
-	}
-	a.Combos[name] = models
-	return nil
-}
-
 func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var name string
 	if !d.NextArg() {
@@ -333,7 +310,9 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	once := once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
-		if option != "header" && option != "connection" {
+		switch option {
+		case "header", "connection", "times", "fault":
+		default:
 			if err := once.check(d); err != nil {
 				return err
 			}
@@ -359,6 +338,18 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			}
 		case "connection":
 			err = p.parseConnection(d)
+		case "strategy":
+			err = strategy(d, &p.Strategy)
+		case "sticky":
+			err = whole(d, &p.Sticky, 1)
+		case "max_concurrent":
+			err = whole(d, &p.MaxConcurrent, 1)
+		case "queue":
+			err = p.parseQueue(d)
+		case "times":
+			err = p.parseTimes(d)
+		case "fault":
+			err = parseFault(d, &p.Faults)
 		default:
 			err = d.Errf("provider has no option %q", option)
 		}
@@ -424,6 +415,10 @@ func (p *Provider) parseConnection(d *caddyfile.Dispenser) error {
 					err = d.Errf("priority: %q is not a whole number", word)
 				}
 			}
+		case "weight":
+			err = whole(d, &c.Weight, 1)
+		case "max_concurrent":
+			err = whole(d, &c.MaxConcurrent, 1)
 		case "models":
 			err = models(d, &c.Models)
 		case "disabled":

@@ -15,7 +15,7 @@ import (
 // declared turns the configuration into what the gateway takes, in the order of
 // names, with the placeholders of secrets resolved.
 func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gateway.Declared, error) {
-	var d gateway.Declared
+	d := gateway.Declared{Providers: map[string]gateway.Settings{}}
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		p := a.Providers[name]
 		if p == nil {
@@ -26,6 +26,10 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 		} else if p.Format != "" || p.Prefix != "" || len(p.Headers) > 0 || len(p.Models) > 0 {
 			return d, fmt.Errorf("provider %q: format, prefix, headers and models belong to a node, which needs a base_url", name)
 		}
+		d.Providers[name] = p.settings()
+		if err := d.Providers[name].Strategy.Check(); err != nil {
+			return d, fmt.Errorf("provider %q: %w", name, err)
+		}
 		for _, conn := range slices.Sorted(maps.Keys(p.Connections)) {
 			c := p.Connections[conn]
 			key, err := reveal(repl, fmt.Sprintf("provider %q, connection %q, api_key", name, conn), c.APIKey)
@@ -34,7 +38,7 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 			}
 			d.Connections = append(d.Connections, store.Connection{
 				ID: "declared:" + name + "/" + conn, Provider: name, Name: conn,
-				Priority: c.Priority, Disabled: c.Disabled, Models: c.Models, APIKey: key,
+				Priority: c.Priority, Weight: c.Weight, MaxConcurrent: c.MaxConcurrent, Disabled: c.Disabled, Models: c.Models, APIKey: key,
 			})
 		}
 		if p.BaseURL == "" && len(p.Connections) == 0 {
@@ -51,17 +55,22 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 		d.Aliases = append(d.Aliases, store.Alias{Name: name, Model: a.Aliases[name]})
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Combos)) {
-		d.Combos = append(d.Combos, store.Combo{Name: name, Models: a.Combos[name]})
+		d.Combos = append(d.Combos, a.Combos[name].record(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Keys)) {
-		key, err := reveal(repl, fmt.Sprintf("key %q", name), a.Keys[name])
+		k := a.Keys[name]
+		limits, err := k.limits()
+		if err != nil {
+			return d, fmt.Errorf("key %q: %w", name, err)
+		}
+		key, err := reveal(repl, fmt.Sprintf("key %q", name), k.Key)
 		if err != nil {
 			return d, err
 		}
 		if err := store.CheckKey(key.Reveal()); err != nil {
 			return d, fmt.Errorf("key %q: %w", name, err)
 		}
-		d.Keys = append(d.Keys, gateway.DeclaredKey{Name: name, Secret: key})
+		d.Keys = append(d.Keys, gateway.DeclaredKey{Name: name, Secret: key, Limits: limits})
 	}
 	return d, nil
 }

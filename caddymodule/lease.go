@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/store"
 )
 
@@ -27,14 +28,14 @@ var stores = caddy.NewUsagePool()
 type lease struct {
 	dir    string
 	store  store.Store
-	health *gateway.Health
+	board  *schedule.Board
 	memory *gateway.Continuity
 }
 
 // pooled is the value in the pool.
 type pooled struct {
 	store  store.Store
-	health *gateway.Health
+	board  *schedule.Board
 	memory *gateway.Continuity
 	log    *zap.Logger
 }
@@ -66,13 +67,13 @@ func acquire(dir string, key store.Secret, log *zap.Logger) (*lease, error) {
 		}
 		log.Info("store opened", zap.String("directory", dir))
 		closeAtExit()
-		return &pooled{store: s, health: gateway.NewHealth(), memory: gateway.NewContinuity(), log: log}, nil
+		return &pooled{store: s, board: schedule.NewBoard(), memory: gateway.NewContinuity(), log: log}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	p := v.(*pooled)
-	return &lease{dir: dir, store: p.store, health: p.health, memory: p.memory}, nil
+	return &lease{dir: dir, store: p.store, board: p.board, memory: p.memory}, nil
 }
 
 var errGone = errors.New("the store is closed")

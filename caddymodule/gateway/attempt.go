@@ -1,20 +1,23 @@
 package gateway
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
+	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/responses"
 )
@@ -22,59 +25,218 @@ import (
 // maxErrorBody bounds what is read of an answer with an error status, in bytes.
 const maxErrorBody = 64 << 10
 
-// attempt asks one candidate. It returns nil if the client has its answer. last
-// says that there is nobody else to ask.
-func (x *exchange) attempt(c *candidate, last bool) *failure {
-	if !c.endpoint.Can(x.operation(c)) {
-		if x.call.op == provider.CountTokens {
-			return x.estimateTokens(c)
-		}
-		return unsupported(c)
+// An attempt is one upstream call for one candidate, in two parts. Opening it goes
+// as far as the first content, without a word to the client, so that several can
+// be opened at a time and any may fail unseen; delivering it sends the answer to
+// the client. Until it is delivered it changes nothing of its exchange.
+type attempt struct {
+	*schedule.Ticket
+	x        *exchange
+	endpoint *provider.Endpoint
+	member   *member
+	times    *Times
+	op       provider.Operation
+	passing  bool // both sides speak the same format, and nothing stands against passing bytes
+	hedge    bool
+
+	rec    store.Attempt
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	watch  *time.Timer
+	phase  atomic.Int32
+	began  time.Time
+
+	names  *translate.Names // of the tools
+	losses translate.Losses // of the request
+	found  struct {         // what the answer turned out to be
+		resp   *http.Response
+		body   io.Reader
+		stream bool
+		end    error // how it ended, if it did before it was delivered
 	}
-	passing := x.passes(c)
-	if f := x.dependent(passing); f != nil {
+
+	decoder translate.Decoder
+	encoder translate.Encoder // nil if bytes pass through
+	seen    observer
+	whole   []byte // an answer that is one document
+	held    []byte // bytes from before the first content, or an event that is not whole yet
+	content bool   // the client has been sent content
+	ended   bool
+}
+
+// The phases of an attempt, each with its limit of time.
+const (
+	connecting int32 = iota
+	waiting          // for the first content
+	streaming
+)
+
+// attempt makes an attempt of a place at a candidate.
+func (x *exchange) attempt(t *schedule.Ticket) *attempt {
+	a := &attempt{Ticket: t, x: x, member: x.snap.byName[t.Provider.Name]}
+	a.endpoint = t.Provider.EndpointFor(x.call.format)
+	a.times = a.member.timesOf(t.Model)
+	a.passing = x.passes(a.endpoint)
+	a.op = x.call.op
+	switch {
+	case x.env.prompt && a.passing:
+		a.op = provider.Generate
+	case a.compacts():
+		a.op = provider.Chat
+	}
+	return a
+}
+
+// begin notes the attempt in the exchange.
+func (a *attempt) begin() {
+	x := a.x
+	x.rec.Attempts++
+	x.rec.Provider, x.rec.Model, x.rec.ConnectionID = a.Provider.Name, a.Model, a.Connection.ID
+	x.rec.ProviderFormat = string(a.endpoint.Format)
+	a.began = time.Now()
+	a.rec = store.Attempt{Provider: a.Provider.Name, Model: a.Model, Connection: a.Connection.ID, Format: string(a.endpoint.Format),
+		Probe: a.Probing(), Hedge: a.hedge, Began: a.began.Sub(x.rec.Began)}
+	a.ctx, a.cancel = context.WithCancelCause(x.g.o.Observer.BeginAttempt(x.ctx, &x.rec, &a.rec))
+}
+
+// end notes in the exchange what became of the attempt, and in the scheduler what
+// that says of who was asked.
+func (a *attempt) end(f *failure) {
+	if a.ended {
+		return
+	}
+	a.ended = true
+	a.cancel(nil)
+	if a.found.resp != nil {
+		a.found.resp.Body.Close()
+	}
+	x, now := a.x, time.Now()
+	if f != nil {
+		a.rec.Scope, a.rec.Reason = string(f.fault.Scope), f.fault.Reason
+	}
+	a.note()
+	x.g.o.Observer.EndAttempt(a.ctx, &x.rec, &a.rec)
+	switch {
+	case f == nil || f.fault.Scope == fault.Client || f.fault.Scope == fault.Gateway:
+		a.Done(now)
+	default:
+		if mark := a.Fail(f.verdict(), now); mark != nil {
+			x.g.setAside(x.ctx, mark)
+		}
+		x.g.logAttempt(x, a, f)
+	}
+}
+
+// note puts the attempt into the trace as it stands.
+func (a *attempt) note() {
+	a.rec.Ended = time.Since(a.x.rec.Began)
+	t := &a.x.trace
+	for i := range t.Attempts {
+		if t.Attempts[i].Began == a.rec.Began && t.Attempts[i].Connection == a.rec.Connection && t.Attempts[i].Model == a.rec.Model {
+			t.Attempts[i] = a.rec
+			return
+		}
+	}
+	if len(t.Attempts) < maxPassed {
+		t.Attempts = append(t.Attempts, a.rec)
+	}
+}
+
+// open asks the candidate, and reads as far as there is something for the client.
+func (a *attempt) open() *failure {
+	x := a.x
+	if !a.endpoint.Can(a.op) {
+		if x.call.op == provider.CountTokens {
+			return nil // it is estimated
+		}
+		return unsupported(a)
+	}
+	if f := x.dependent(a.passing); f != nil {
 		return f
 	}
-	body, refused := x.encode(c, passing)
+	body, refused := a.encode()
 	if refused != nil {
-		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "untranslatable", Elsewhere: true}}
+		return &failure{err: refused, fault: fault.Fault{Scope: fault.Request, Reason: "untranslatable", Elsewhere: true, Final: true}}
 	}
-	ctx, cancel := context.WithCancelCause(x.ctx)
-	defer cancel(nil)
-	watch := time.AfterFunc(x.g.o.Times.FirstContent, func() { cancel(errFirstContent) })
-	defer watch.Stop()
-
-	req, err := c.endpoint.NewRequest(ctx, &provider.Call{
-		Operation: x.operation(c), Model: c.model, Stream: x.rec.Stream, Body: body,
-		Credential: c.connection.APIKey, Client: x.r.Header, PassThrough: passing,
+	ctx := a.watched()
+	defer a.watch.Stop()
+	req, err := a.endpoint.NewRequest(ctx, &provider.Call{
+		Operation: a.op, Model: a.Model, Stream: x.rec.Stream, Body: body,
+		Credential: a.Connection.APIKey, Client: x.r.Header, PassThrough: a.passing,
 	})
 	if errors.Is(err, provider.ErrUnsupported) {
-		return &failure{err: unknownModel(x.env.model), fault: fault{Scope: ScopeRequest, Reason: "unknown_model", Elsewhere: true}}
+		return &failure{err: x.snap.unknownModel(x.env.model, x.key), fault: fault.Fault{Scope: fault.Request, Reason: "unknown_model", Elsewhere: true, Final: true}}
 	}
 	if err != nil {
-		x.g.o.Logger.Error("building an upstream request", zap.String("exchange", x.rec.ID), zap.String("provider", c.provider.Name), zap.Error(err))
-		return &failure{err: internal(), fault: fault{Scope: ScopeGateway, Reason: "request"}}
+		x.g.o.Logger.Error("building an upstream request", zap.String("exchange", x.rec.ID), zap.String("provider", a.Provider.Name), zap.Error(err))
+		return &failure{err: internal(), fault: fault.Fault{Scope: fault.Gateway, Reason: "request"}}
 	}
-	resp, err := x.g.transport(c.provider).RoundTrip(req)
+	resp, err := x.g.transport(a.Provider.Provider, a.Connection.Connection).RoundTrip(req)
 	if err != nil {
-		f, told := classifyTransport(ctx, x.ctx, err)
-		return &failure{err: told, fault: f}
+		f := classifyTransport(a.ctx, x.ctx, err)
+		f.cheap = f.fault.Reason == "unreachable" || f.fault.Reason == "broken_off"
+		return f
 	}
-	defer resp.Body.Close()
-	a := &answer{x: x, c: c, last: last, passing: passing, resp: resp, ctx: ctx, cancel: cancel, watch: watch}
-	if a.body, err = plain(resp); err != nil {
-		return a.broken("answered in a compression that was not asked for")
+	a.found.resp = resp
+	a.rec.Status, a.rec.FirstByte = resp.StatusCode, time.Since(x.rec.Began)
+	if a.phase.CompareAndSwap(connecting, waiting) { // a transport that tells of no connection
+		a.watch.Reset(a.untilContent())
+	}
+	if a.found.body, err = plain(resp, x.g.o.Limits.Answer); err != nil {
+		return broken("broken_answer", "The provider answered in a compression that was not asked for.")
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return a.refused()
 	}
-	return a.relay()
+	return a.read()
+}
+
+// watched returns the context of the call, which ends when a limit of time is
+// over.
+func (a *attempt) watched() context.Context {
+	first := a.times.Connect
+	if a.Provider.Transport != nil {
+		a.phase.Store(waiting)
+		first = a.untilContent()
+	}
+	a.watch = time.AfterFunc(first, func() {
+		switch a.phase.Load() {
+		case connecting:
+			a.cancel(errConnect)
+		case waiting:
+			if d := a.x.deadline; !d.IsZero() && !time.Now().Before(d) {
+				a.cancel(errDeadline)
+				return
+			}
+			a.cancel(errFirstContent)
+		default:
+			a.cancel(errSilence)
+		}
+	})
+	if a.Provider.Transport != nil {
+		return a.ctx
+	}
+	return httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if a.phase.CompareAndSwap(connecting, waiting) {
+			a.rec.Connected = time.Since(a.x.rec.Began)
+			a.watch.Reset(a.untilContent())
+		}
+	}})
+}
+
+// untilContent is how long the first content may still take.
+func (a *attempt) untilContent() time.Duration {
+	d := a.times.FirstContent - time.Since(a.began)
+	if deadline := a.x.deadline; !deadline.IsZero() {
+		d = min(d, time.Until(deadline))
+	}
+	return max(d, time.Millisecond)
 }
 
 // unsupported is the failure of a candidate that has no such operation.
-func unsupported(c *candidate) *failure {
+func unsupported(a *attempt) *failure {
 	return &failure{err: &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "unsupported_operation",
-		Message: "The provider " + c.provider.Name + " has no such operation."}, fault: fault{Scope: ScopeRequest, Reason: "unsupported", Elsewhere: true}}
+		Message: "The provider " + a.Provider.Name + " has no such operation."}, fault: fault.Fault{Scope: fault.Request, Reason: "unsupported", Elsewhere: true, Final: true}}
 }
 
 // dependent is the failure of a request that goes on with something that only
@@ -91,7 +253,7 @@ func (x *exchange) dependent(passing bool) *failure {
 	default:
 		return nil
 	}
-	return &failure{err: err, fault: fault{Scope: ScopeRequest, Reason: "not_kept", Elsewhere: true}}
+	return &failure{err: err, fault: fault.Fault{Scope: fault.Request, Reason: "not_kept", Elsewhere: true}}
 }
 
 // unknownThread is the error on which Anthropic's clients replay a thread as a
@@ -101,81 +263,55 @@ func unknownThread() *translate.Error {
 		Message: "The thread is not kept by this gateway. Send the whole conversation."}
 }
 
-// operation is what the candidate is asked for. Ollama's clients have two ways to
-// ask for text; only one of them is a conversation.
-func (x *exchange) operation(c *candidate) provider.Operation {
-	switch {
-	case x.env.prompt && x.passes(c):
-		return provider.Generate
-	case x.compacts(c):
-		return provider.Chat
-	}
-	return x.call.op
-}
-
 // compacts says that the candidate is asked for a summary in place of a compaction,
 // which it does not have.
-func (x *exchange) compacts(c *candidate) bool {
-	return x.call.op == provider.Compact && !c.endpoint.Can(provider.Compact)
+func (a *attempt) compacts() bool {
+	return a.x.call.op == provider.Compact && !a.endpoint.Can(provider.Compact)
 }
 
-// passes says that the client's own bytes go to the candidate: both speak the
-// same format, and nothing in them is of another provider or of ours.
-func (x *exchange) passes(c *candidate) bool {
+// passes says that the client's own bytes go to the endpoint: both speak the same
+// format, and nothing in them is of another provider or of ours.
+func (x *exchange) passes(e *provider.Endpoint) bool {
 	if x.call.op == provider.Embed && x.call.format == translate.Gemini {
 		return false // the body names the model again, for each text
 	}
-	return c.endpoint.Format == x.call.format && !x.foreign
-}
-
-// plain undoes a compression that we did not ask for.
-func plain(resp *http.Response) (io.Reader, error) {
-	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
-	case "", "identity":
-		return resp.Body, nil
-	case "gzip":
-		return gzip.NewReader(resp.Body)
-	}
-	return nil, errors.New("unknown content encoding")
+	return e.Format == x.call.format && !x.foreign
 }
 
 // encode returns the body for the candidate: the client's own bytes but for the
 // model's name if both speak the same format, else its translation.
-func (x *exchange) encode(c *candidate, passing bool) (provider.Body, *translate.Error) {
-	x.out.lost(nil)
-	if passing {
-		return x.env.withModel(c.model), nil
+func (a *attempt) encode() (provider.Body, *translate.Error) {
+	x := a.x
+	if a.passing {
+		return x.env.withModel(a.Model), nil
 	}
 	if x.call.op == provider.Embed {
-		return x.encodeEmbedding(c)
+		return a.encodeEmbedding()
 	}
 	if refused := x.decode(); refused != nil {
 		return nil, refused
 	}
 	req := *x.request
-	req.Model, req.Stream = c.model, x.rec.Stream
+	req.Model, req.Stream = a.Model, x.rec.Stream
 	req.CountOnly = x.call.op == provider.CountTokens
-	if x.compacts(c) {
+	if a.compacts() {
 		req.Tools, req.ToolChoice, req.Output = nil, translate.ToolChoice{}, translate.Output{}
 		req.Messages = append(slices.Clone(req.Messages), translate.Message{
 			Role: translate.RoleUser, Parts: []translate.Part{{Kind: translate.Text, Text: responses.CompactionPrompt}}})
 	}
 	x.recall(&req)
-	var losses translate.Losses
-	codec := x.g.codecs[c.endpoint.Format]
-	adapted, names := translate.Adapt(&req, codec.ToolRules(req.Model), &losses)
-	body, err := codec.AppendRequest(nil, adapted, &losses)
+	codec := x.g.codecs[a.endpoint.Format]
+	adapted, names := translate.Adapt(&req, codec.ToolRules(req.Model), &a.losses)
+	body, err := codec.AppendRequest(nil, adapted, &a.losses)
 	if err != nil {
 		return nil, asError(err)
 	}
-	if x.strict && len(losses) > 0 {
-		return nil, lossy(losses)
+	if x.strict && len(a.losses) > 0 {
+		return nil, lossy(a.losses)
 	}
-	x.names = names
-	x.rec.Losses = len(losses)
-	x.out.lost(losses)
+	a.names = names
 	if ce := x.g.o.Logger.Check(zap.DebugLevel, "translated"); ce != nil {
-		ce.Write(zap.String("exchange", x.rec.ID), zap.Any("losses", losses))
+		ce.Write(zap.String("exchange", x.rec.ID), zap.Any("losses", a.losses))
 	}
 	return provider.Body{body}, nil
 }
@@ -193,39 +329,12 @@ func (x *exchange) decode() *translate.Error {
 	return nil
 }
 
-// lossy is the error for a strict request that the candidate's format cannot
-// express as it is.
-func lossy(losses translate.Losses) *translate.Error {
-	var b strings.Builder
-	b.WriteString("The request is strict and cannot be expressed as it is:")
-	for i, l := range losses {
-		if i == 10 {
-			fmt.Fprintf(&b, " and %d more", len(losses)-i)
-			break
-		}
-		fmt.Fprintf(&b, " %s (%s);", l.Path, l.Why)
-	}
-	return &translate.Error{Status: http.StatusBadRequest, Kind: translate.InvalidRequest, Code: "lossy_translation",
-		Param: losses[0].Path, Message: strings.TrimSuffix(b.String(), ";") + "."}
-}
-
-// asError returns err as what a client can be shown.
-func asError(err error) *translate.Error {
-	var e *translate.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return internal()
-}
-
-func internal() *translate.Error {
-	return &translate.Error{Status: http.StatusInternalServerError, Kind: translate.ServerError, Code: "gateway_error",
-		Message: "The gateway failed. Its log has more under this request's id."}
-}
-
-func (g *Gateway) transport(p *provider.Provider) http.RoundTripper {
-	if p.Transport != nil {
+func (g *Gateway) transport(p *provider.Provider, c *store.Connection) http.RoundTripper {
+	switch {
+	case p.Transport != nil:
 		return p.Transport
+	case g.o.Transports != nil:
+		return g.o.Transports.For(p, c)
 	}
 	return g.o.Transport
 }
@@ -237,23 +346,34 @@ func (g *Gateway) responseHeaders(dst, src http.Header) {
 }
 
 // refused reads and classifies an answer with an error status.
-func (a *answer) refused() *failure {
-	body, _ := io.ReadAll(io.LimitReader(a.body, maxErrorBody))
-	e := a.codec().DecodeError(a.resp.StatusCode, body)
-	e.Message = a.x.g.clean(e.Message, a.c)
-	if a.resp.StatusCode < 400 {
+func (a *attempt) refused() *failure {
+	resp := a.found.resp
+	body, _ := io.ReadAll(io.LimitReader(a.found.body, maxErrorBody))
+	if a.ctx.Err() != nil {
+		return classifyTransport(a.ctx, a.x.ctx, a.ctx.Err())
+	}
+	e := a.codec().DecodeError(resp.StatusCode, body)
+	f := &failure{err: e, fault: a.x.g.o.Faults.Classify(&fault.Answer{
+		Provider: a.Provider.Name, Format: a.endpoint.Format, Status: resp.StatusCode, Header: resp.Header, Body: body, Err: e,
+	}, time.Now())}
+	f.cheap = f.fault.Scope == fault.Provider && resp.StatusCode >= 500
+	e.Message = a.clean(e.Message)
+	if resp.StatusCode < 400 {
 		e.Status, e.Kind = http.StatusBadGateway, translate.ServerError
 		e.Message = "The provider answered with a redirect, which is not followed."
 	}
-	return &failure{err: e, fault: classify(e, a.resp.Header, time.Now())}
+	return f
 }
 
-func (a *answer) codec() translate.Codec { return a.x.g.codecs[a.c.endpoint.Format] }
+func (a *attempt) codec() translate.Codec { return a.x.g.codecs[a.endpoint.Format] }
+
+// clean takes our credential out of a provider's text.
+func (a *attempt) clean(text string) string { return clean(text, a.Connection.APIKey) }
 
 // clean takes our credential out of a provider's text, which may quote it, and
 // bounds the text.
-func (g *Gateway) clean(text string, c *candidate) string {
-	if key := c.connection.APIKey.Reveal(); key != "" {
+func clean(text string, credential store.Secret) string {
+	if key := credential.Reveal(); key != "" {
 		text = strings.ReplaceAll(text, key, "[redacted]")
 	}
 	if len(text) > 2000 {
@@ -265,27 +385,49 @@ func (g *Gateway) clean(text string, c *candidate) string {
 	return text
 }
 
-// broken is the failure of an answer that is not what it should be.
-func (a *answer) broken(how string) *failure {
-	return &failure{
-		err:   &translate.Error{Status: http.StatusBadGateway, Kind: translate.ServerError, Code: "upstream_broken", Message: "The provider " + how + "."},
-		fault: fault{Scope: ScopeProvider, Reason: "broken_answer"},
-	}
-}
-
 func isStream(h http.Header) bool {
 	t, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	return t == "text/event-stream" || t == "application/x-ndjson"
 }
 
-func (g *Gateway) logAttempt(x *exchange, c *candidate, f *failure) {
-	if f.fault.Scope == ScopeClient {
-		return
+// setAside tells of somebody who is newly set aside.
+func (g *Gateway) setAside(ctx context.Context, m *schedule.Mark) {
+	data := map[string]any{"provider": m.Provider, "reason": m.Reason, "until": rfc3339(m.Until)}
+	if m.Connection != "" {
+		data["connection"] = m.Connection
 	}
+	if m.Model != "" {
+		data["model"] = m.Model
+	}
+	g.o.Observer.Event(ctx, Event{Name: EventSetAside, Data: data})
+	if ce := g.o.Logger.Check(zap.WarnLevel, "set aside"); ce != nil {
+		ce.Write(zap.String("provider", m.Provider), zap.String("connection", m.Connection), zap.String("model", m.Model),
+			zap.String("reason", m.Reason), zap.Time("until", m.Until))
+	}
+}
+
+// wellAgain tells of those who were set aside and are no more.
+func (g *Gateway) wellAgain(ctx context.Context, cleared []schedule.Subject) {
+	for _, s := range cleared {
+		data := map[string]any{"provider": s.Provider}
+		if s.Connection != "" {
+			data["connection"] = s.Connection
+		}
+		if s.Model != "" {
+			data["model"] = s.Model
+		}
+		g.o.Observer.Event(ctx, Event{Name: EventWellAgain, Data: data})
+		if ce := g.o.Logger.Check(zap.InfoLevel, "well again"); ce != nil {
+			ce.Write(zap.String("provider", s.Provider), zap.String("connection", s.Connection), zap.String("model", s.Model))
+		}
+	}
+}
+
+func (g *Gateway) logAttempt(x *exchange, a *attempt, f *failure) {
 	if ce := g.o.Logger.Check(zap.WarnLevel, "attempt failed"); ce != nil {
-		ce.Write(zap.String("exchange", x.rec.ID), zap.String("provider", c.provider.Name), zap.String("connection", c.connection.ID),
-			zap.String("model", c.model), zap.String("scope", string(f.fault.Scope)), zap.String("reason", f.fault.Reason),
-			zap.Int("status", f.err.Status))
+		ce.Write(zap.String("exchange", x.rec.ID), zap.String("provider", a.Provider.Name), zap.String("connection", a.Connection.ID),
+			zap.String("model", a.Model), zap.String("scope", string(f.fault.Scope)), zap.String("reason", f.fault.Reason),
+			zap.Int("status", a.rec.Status))
 	}
 }
 

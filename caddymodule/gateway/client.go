@@ -24,6 +24,7 @@ type client struct {
 	content bool // content is out: no other candidate may answer any more
 	done    bool
 	losses  translate.Losses // of the request, for the candidate that is asked
+	limits  http.Header      // what is left of the key's; it stands in place of the provider's own
 }
 
 func (c *client) begin(x *exchange) {
@@ -109,7 +110,23 @@ func (c *client) head(upstream http.Header) {
 	h["X-Accel-Buffering"] = unbuffered // for an nginx in front
 	setID(h, c.x.call.format, c.x.rec.ID)
 	setLosses(h, c.losses)
+	c.limited(h)
 	c.x.w.WriteHeader(http.StatusOK)
+}
+
+// limited tells what is left of the key's limits instead of the account's.
+func (c *client) limited(h http.Header) {
+	if len(c.limits) == 0 {
+		return
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") {
+			delete(h, name)
+		}
+	}
+	for name, values := range c.limits {
+		h[name] = values
+	}
 }
 
 // lost notes what of the request its translation for the next candidate left out.
@@ -195,6 +212,7 @@ func (c *client) document(upstream http.Header, body []byte) error {
 	h["Content-Type"] = jsonType
 	setID(h, c.x.call.format, c.x.rec.ID)
 	setLosses(h, c.losses)
+	c.limited(h)
 	c.x.w.WriteHeader(http.StatusOK)
 	n, err := c.x.w.Write(body)
 	c.x.rec.BytesOut += int64(n)

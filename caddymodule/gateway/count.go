@@ -1,66 +1,36 @@
 package gateway
 
 import (
-	"net/http"
 	"strconv"
 
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/caddymodule/provider"
-	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/tokens"
 )
-
-// relayDocument passes on an answer that is not a conversation.
-func (a *answer) relayDocument() *failure {
-	a.decoder = discard{}
-	body, f := a.readWhole(true)
-	if f != nil {
-		return f
-	}
-	a.x.rec.Outcome, a.x.rec.Status = store.Finished, http.StatusOK
-	a.x.record()
-	if err := a.x.out.document(a.resp.Header, body); err != nil {
-		return a.left()
-	}
-	return nil
-}
 
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Close() error                { return nil }
 
-// relayCount tells the client a provider's count of tokens.
-func (a *answer) relayCount() *failure {
-	a.decoder = discard{}
-	body, f := a.readWhole(true)
-	if f != nil {
-		return f
-	}
-	v, err := fastjson.ParseBytes(body)
+// deliverCount tells the client a provider's count of tokens.
+func (a *attempt) deliverCount() *failure {
+	v, err := fastjson.ParseBytes(a.whole)
 	if err != nil {
-		return a.broken("gave a count that is not JSON")
+		return broken("broken_answer", "The provider gave a count that is not JSON.")
 	}
+	a.wellAgain()
 	for _, name := range [...]string{"input_tokens", "totalTokens"} {
 		if n := v.Get(name); n != nil && n.Type() == fastjson.TypeNumber {
 			if a.passing {
-				return a.count(body)
+				return a.deliverDocument(a.whole)
 			}
-			return a.count(appendCount(nil, n.GetInt64(), a.x.call.format))
+			return a.deliverDocument(appendCount(nil, n.GetInt64(), a.x.call.format))
 		}
 	}
-	return a.broken("gave no count of tokens")
-}
-
-func (a *answer) count(body []byte) *failure {
-	a.x.rec.Outcome, a.x.rec.Status = store.Finished, http.StatusOK
-	a.x.record()
-	if err := a.x.out.document(a.resp.Header, body); err != nil {
-		return a.left()
-	}
-	return nil
+	return broken("broken_answer", "The provider gave no count of tokens.")
 }
 
 // appendCount appends a count in the shape of a format, see
@@ -81,16 +51,14 @@ func appendCount(b []byte, n int64, f translate.Format) []byte {
 
 // estimateTokens answers a count for a provider that cannot count. The header
 // says that it is an estimate, and by which vocabulary.
-func (x *exchange) estimateTokens(c *candidate) *failure {
+func (a *attempt) estimateTokens() *failure {
+	x := a.x
 	if refused := x.decode(); refused != nil {
-		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "malformed"}}
+		return refusal(refused, "malformed")
 	}
-	n, by := tokens.Estimate(x.request, c.model)
+	n, by := tokens.Estimate(x.request, a.Model)
 	x.w.Header().Set("X-Nine-Router-Estimate", by)
-	x.rec.Outcome, x.rec.Status = store.Finished, http.StatusOK
-	x.record()
-	x.out.document(nil, appendCount(nil, n, x.call.format))
-	return nil
+	return a.deliverDocument(appendCount(nil, n, x.call.format))
 }
 
 // inputEstimate is what a client is told of its input before the provider has

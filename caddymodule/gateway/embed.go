@@ -4,13 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
-	"net/http"
 	"strconv"
 
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/caddymodule/provider"
-	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
@@ -82,17 +80,18 @@ func (x *exchange) readEmbedding() (*embedding, *translate.Error) {
 }
 
 // encodeEmbedding returns the body for the candidate.
-func (x *exchange) encodeEmbedding(c *candidate) (provider.Body, *translate.Error) {
+func (a *attempt) encodeEmbedding() (provider.Body, *translate.Error) {
+	x := a.x
 	e, refused := x.readEmbedding()
 	if refused != nil {
 		return nil, refused
 	}
 	b := []byte{'{'}
-	switch c.endpoint.Format {
+	switch a.endpoint.Format {
 	case translate.Gemini:
 		b = append(b, `"requests":[`...)
 		for i, text := range e.texts {
-			b = rawjson.AppendMember(append(rawjson.AppendComma(b), '{'), "model", "models/"+c.model)
+			b = rawjson.AppendMember(append(rawjson.AppendComma(b), '{'), "model", "models/"+a.Model)
 			if e.requests != nil {
 				e.requests[i].GetObject().Visit(func(name []byte, v *fastjson.Value) {
 					if string(name) != "model" {
@@ -112,7 +111,7 @@ func (x *exchange) encodeEmbedding(c *candidate) (provider.Body, *translate.Erro
 	case translate.OpenAI, translate.Responses:
 		b = rawjson.AppendMember(b, "encoding_format", "float")
 	}
-	b = append(rawjson.AppendName(rawjson.AppendMember(b, "model", c.model), "input"), '[')
+	b = append(rawjson.AppendName(rawjson.AppendMember(b, "model", a.Model), "input"), '[')
 	for _, text := range e.texts {
 		b = rawjson.AppendString(rawjson.AppendComma(b), text)
 	}
@@ -123,22 +122,16 @@ func (x *exchange) encodeEmbedding(c *candidate) (provider.Body, *translate.Erro
 	if x.strict && len(e.losses) > 0 {
 		return nil, lossy(e.losses)
 	}
-	x.rec.Losses = len(e.losses)
-	x.out.lost(e.losses)
+	a.losses = e.losses
 	return provider.Body{append(b, '}')}, nil
 }
 
-// relayEmbedding sends the vectors in the client's format.
-func (a *answer) relayEmbedding() *failure {
-	x := a.x
-	a.decoder = discard{}
-	body, f := a.readWhole(true)
-	if f != nil {
-		return f
-	}
+// deliverEmbedding sends the vectors in the client's format.
+func (a *attempt) deliverEmbedding() *failure {
+	x, body := a.x, a.whole
 	v, err := fastjson.ParseBytes(body)
 	if err != nil {
-		return a.broken("gave vectors that are not JSON")
+		return broken("broken_answer", "The provider gave vectors that are not JSON.")
 	}
 	for _, path := range [][]string{{"usage", "prompt_tokens"}, {"prompt_eval_count"}, {"usageMetadata", "promptTokenCount"}} {
 		if n := v.Get(path...); n != nil && n.Type() == fastjson.TypeNumber {
@@ -155,22 +148,19 @@ func (a *answer) relayEmbedding() *failure {
 				}
 			}
 			if e.Type() != fastjson.TypeArray || len(e.GetArray()) == 0 {
-				return a.broken("gave a vector that is not a list of numbers")
+				return broken("broken_answer", "The provider gave a vector that is not a list of numbers.")
 			}
 			vectors = append(vectors, rawjson.AppendValue(nil, e))
 		}
 		e, refused := x.readEmbedding()
 		if refused != nil || len(vectors) != len(e.texts) {
-			return a.broken("gave another number of vectors than it was asked for")
+			return broken("broken_answer", "The provider gave another number of vectors than it was asked for.")
 		}
 		body = appendVectors(nil, vectors, x, e.inBase64)
 	}
-	x.rec.Outcome, x.rec.Status = store.Finished, http.StatusOK
-	x.record()
-	if err := x.out.document(a.resp.Header, body); err != nil {
-		return a.left()
-	}
-	return nil
+	a.wellAgain()
+	a.price()
+	return a.deliverDocument(body)
 }
 
 func appendVectors(b []byte, vectors [][]byte, x *exchange, inBase64 bool) []byte {

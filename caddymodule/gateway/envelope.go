@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/valyala/fastjson"
+
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/rawjson"
@@ -16,12 +18,21 @@ type envelope struct {
 	body     []byte
 	model    string
 	from, to int // the place of the model's value in body, 0 if it is not there
+	unnamed  bool // neither the body nor the path names a model
 	stream   bool
 
 	previous string // Responses' previous_response_id
 	thread   string // Anthropic's thread, as it stood
 	store    string // Responses' store, as it stood
 	prompt   bool   // Ollama's generate
+
+	// What tells conversations apart, each as it stood; nil where it is not there.
+	said         []byte // what the client calls the conversation, or whom it is for
+	instructions []byte
+	turns        []byte
+
+	maxOutput int64  // tokens of output that are asked for at most, 0 if that is not said
+	config    []byte // Gemini's and Ollama's options, in which it may stand too
 }
 
 // control are the members on which the gateway, or a limit, decides something.
@@ -32,8 +43,9 @@ var control = [...]string{
 	"input", "contents", "prompt", "max_output_tokens", "previous_response_id", "thread", "store",
 }
 
-// open reads the envelope of a body and checks that it is JSON.
-func open(body []byte, c *call) (*envelope, *translate.Error) {
+// open reads the envelope of a body and checks that it is JSON. A request that
+// names no model asks for the default one, if there is one.
+func open(body []byte, c *call, defaultModel string) (*envelope, *translate.Error) {
 	e := &envelope{body: body, stream: c.stream || c.format == translate.Ollama}
 	var seen [len(control)]bool
 	err := rawjson.Object(body, func(name []byte, start, end int) error {
@@ -50,6 +62,7 @@ func open(body []byte, c *call) (*envelope, *translate.Error) {
 			seen[i] = true
 			return e.take(known, start, end, c)
 		}
+		e.listen(name, start, end, c)
 		return nil
 	})
 	if err != nil {
@@ -61,6 +74,10 @@ func open(body []byte, c *call) (*envelope, *translate.Error) {
 	}
 	if c.model != "" { // the path names it
 		e.model, e.from, e.to = strings.TrimPrefix(c.model, "models/"), 0, 0
+	}
+	if e.model == "" {
+		e.model = defaultModel
+		e.unnamed = !seen[0] && c.model == ""
 	}
 	if e.model == "" {
 		return nil, translate.Invalid("model", "The request names no model.")
@@ -116,11 +133,23 @@ func (e *envelope) take(name string, start, end int, c *call) error {
 		if len(bytes.TrimSpace(value[1:len(value)-1])) == 0 && c.format != translate.Ollama {
 			return translate.Invalid(name, "%s must not be empty.", name)
 		}
+		e.turn(name, value, c)
 	case "prompt":
-		e.prompt = c.format == translate.Ollama
+		if e.prompt = c.format == translate.Ollama; e.prompt {
+			e.turns = value
+		}
+	case "input":
+		e.turn(name, value, c)
+	case "metadata":
+		if c.format == translate.Anthropic && e.said == nil {
+			e.said = userID(value)
+		}
 	case "max_tokens", "max_completion_tokens", "max_output_tokens", "n":
 		if c := value[0]; c != 'n' && c != '-' && (c < '0' || c > '9') {
 			return translate.Invalid(name, "%s must be a number.", name)
+		}
+		if name != "n" {
+			e.maxOutput = translate.Number(value).Int()
 		}
 	case "tools":
 		if value[0] != '[' && value[0] != 'n' && c.format != translate.Gemini {
@@ -140,13 +169,58 @@ func (e *envelope) take(name string, start, end int, c *call) error {
 	return nil
 }
 
+// turn takes the member that holds the conversation.
+func (e *envelope) turn(name string, value []byte, c *call) {
+	if name == turnsMember(c.format) {
+		e.turns = value
+	}
+}
+
+// listen takes what is of use but decides nothing about the request.
+func (e *envelope) listen(name []byte, start, end int, c *call) {
+	value := e.body[start:end]
+	switch string(name) {
+	case "prompt_cache_key", "session_id", "sessionId":
+		if value[0] == '"' && len(value) > 2 {
+			e.said = value
+		}
+	case "system", "instructions", "systemInstruction", "system_instruction":
+		e.instructions = value
+	case "generationConfig", "generation_config", "options":
+		e.config = value
+	}
+}
+
+// outputLimit is how many tokens of output are asked for at most, 0 if that is not
+// said.
+func (e *envelope) outputLimit() int64 {
+	if e.maxOutput > 0 || e.config == nil {
+		return max(e.maxOutput, 0)
+	}
+	v, err := fastjson.ParseBytes(e.config)
+	if err != nil {
+		return 0
+	}
+	for _, name := range [...]string{"maxOutputTokens", "max_output_tokens", "num_predict"} {
+		if n := v.GetInt64(name); n > 0 {
+			return n
+		}
+	}
+	return 0
+}
+
 // maxModel bounds a model's name, in bytes.
 const maxModel = 512
 
 // withModel returns the body with another model name and not a byte else
 // changed, without a copy of the rest.
 func (e *envelope) withModel(model string) provider.Body {
-	if model == e.model || e.to == 0 {
+	if e.unnamed {
+		// There is a brace, and a member behind it: messages, at least.
+		brace := bytes.IndexByte(e.body, '{') + 1
+		return provider.Body{e.body[:brace], append(rawjson.AppendString([]byte(`"model":`), model), ','), e.body[brace:]}
+	}
+	if e.to == 0 || model == e.model && string(rawjson.Unquote(e.body[e.from:e.to])) == model {
 		return provider.Body{e.body}
 	}
 	return provider.Body{e.body[:e.from], rawjson.AppendString(nil, model), e.body[e.to:]}

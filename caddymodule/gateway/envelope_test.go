@@ -16,7 +16,7 @@ func BenchmarkPatch(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		e, err := open(body, &call{op: provider.Chat, format: translate.OpenAI})
+		e, err := open(body, &call{op: provider.Chat, format: translate.OpenAI}, "")
 		if err != nil {
 			b.Fatal(err)
 		}

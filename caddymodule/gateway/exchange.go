@@ -2,14 +2,16 @@ package gateway
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/store/limit"
 	"github.com/nine-router/nine-router/translate"
 )
 
@@ -19,12 +21,13 @@ type exchange struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	ctx   context.Context // the client's, within the limit of the whole exchange
+	snap  *snapshot
+	key   *key
 	call  call
 	codec translate.Codec // of the client
 
 	env     *envelope
 	request *translate.Request // decoded when the first candidate needs it
-	names   *translate.Names   // of the tools, for the candidate that is asked
 	// foreign says that the body holds state of a provider of another format, so
 	// that it cannot be passed on as it is.
 	foreign bool
@@ -32,124 +35,188 @@ type exchange struct {
 	unresolved bool
 	// strict says that the client would rather have an error than an answer to a
 	// request of which something was lost.
-	strict   bool
+	strict bool
+
+	meaning      *meaning
+	conversation conversation
+	deadline     time.Time // for the first content of whoever answers; zero is none
+	need         *provider.Need
+	reserved     *limit.Reservation // nil if the key has no limits
+
 	out      client // what the client has been sent
 	rec      store.Exchange
+	trace    store.Trace
 	recorded bool
 }
 
-// A failure is what the client is told when nothing is left to try.
-type failure struct {
-	err   *translate.Error
-	fault fault
-	// told says that the client has been answered already.
-	told bool
-}
-
 // run reads the request and tries one candidate after the other.
-func (x *exchange) run(snap *snapshot) *failure {
+func (x *exchange) run() *failure {
 	body, refused := x.g.readBody(x.w, x.r)
 	x.rec.BytesIn = int64(len(body))
 	if refused != nil {
-		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "body"}}
+		return refusal(refused, "body")
 	}
-	env, refused := open(body, &x.call)
+	env, refused := open(body, &x.call, x.g.o.DefaultModel)
 	if refused != nil {
-		return &failure{err: refused, fault: fault{Scope: ScopeRequest, Reason: "malformed"}}
+		return refusal(refused, "malformed")
 	}
 	x.env = env
-	x.strict = snap.strict[x.rec.KeyID] || slices.Contains(x.g.o.Strict.Models, env.model)
+	x.strict = x.key.strict || slices.Contains(x.g.o.Strict.Models, env.model)
 	if on, err := strconv.ParseBool(x.r.Header.Get("X-Nine-Router-Strict")); err == nil && on {
 		x.strict = true
 	}
 	if refused := x.resolvePrevious(); refused != nil {
-		return &failure{err: refused, fault: fault{Scope: ScopeGateway, Reason: "kept"}}
+		return &failure{err: refused, fault: fault.Fault{Scope: fault.Gateway, Reason: "kept"}}
 	}
 	env = x.env
 	x.foreign = translate.HasSeal(env.body)
 	x.rec.Requested, x.rec.Stream = env.model, env.stream && x.call.op == provider.Chat
-	list, refused, after := x.g.candidates(snap, env.model, x.call.format, time.Now())
-	if refused != nil {
-		f := fault{Scope: ScopeRequest, Reason: "unknown_model"}
-		if refused.Kind != translate.NotFound {
-			f = fault{Scope: ScopeConnection, Reason: "set_aside", After: after}
-		}
-		return &failure{err: refused, fault: f}
+	x.trace.Requested = env.model
+	x.g.o.Observer.Begin(x.ctx, &x.rec)
+	if f := x.reserve(); f != nil {
+		return f
+	}
+	x.meaning = x.snap.resolve(env.model)
+	if x.meaning == nil {
+		x.meaning = x.discover()
+	}
+	if x.meaning == nil {
+		return refusal(x.snap.unknownModel(env.model, x.key), "unknown_model")
+	}
+	x.trace.Resolved = x.meaning.by
+	if d := x.meaning.deadline; d > 0 {
+		x.deadline = x.rec.Began.Add(d)
 	}
 	x.out.begin(x)
 	defer x.out.end()
-	return x.try(list)
+	return x.try()
 }
 
-// try asks the candidates in order. What one failure was decides who is asked
-// next.
-func (x *exchange) try(list []candidate) *failure {
-	var best *failure
-	var spent map[string]bool // connections that failed as a whole
-	for i := range list {
-		c := &list[i]
-		if spent[c.connection.ID] {
-			continue
-		}
-		x.rec.Attempts++
-		x.rec.Provider, x.rec.Model, x.rec.ConnectionID = c.provider.Name, c.model, c.connection.ID
-		x.rec.ProviderFormat = string(c.endpoint.Format)
-		f := x.attempt(c, i == len(list)-1)
+// try goes over the candidates, and over them again if those who failed may be
+// well soon and nobody else is left.
+func (x *exchange) try() *failure {
+	var worst *failure
+	for round := 0; ; round++ {
+		pass := x.pass()
+		f := x.goOver(pass)
 		if f == nil {
-			x.g.o.Health.succeed(c)
 			return nil
 		}
-		x.g.o.Health.fail(c, f.fault, time.Now(), rand.Float64())
-		x.g.logAttempt(x, c, f)
-		if f.told || f.fault.Scope == ScopeClient || f.fault.Scope == ScopeGateway || x.ctx.Err() != nil {
+		worst = worse(worst, f)
+		if f.final() || x.ctx.Err() != nil {
 			return f
 		}
-		best = worse(best, f)
-		switch f.fault.Scope {
-		case ScopeRequest:
-			if !f.fault.Elsewhere || !c.another {
-				return f
-			}
-		case ScopeConnection:
-			if !f.fault.ThisModel && !c.provider.Rehearsal {
-				if spent == nil {
-					spent = make(map[string]bool)
-				}
-				spent[c.connection.ID] = true
-			}
+		if !x.again(pass, f, round) {
+			return worst
 		}
 	}
-	return best
 }
 
-// worse returns the failure that is more useful to the client. The soonest time
-// at which anybody returns is kept, because that is when to try again.
-func worse(a, b *failure) *failure {
-	if a == nil {
-		return b
-	}
-	rank := func(f *failure) int {
-		switch f.fault.Scope {
-		case ScopeRequest:
-			return 4
-		case ScopeConnection:
-			if f.fault.Reason == "rate_limited" {
-				return 3
-			}
-			return 1
-		case ScopeProvider:
-			return 2
+// goOver asks the candidates of one pass. What one failure was decides who is
+// asked next.
+func (x *exchange) goOver(pass *schedule.Pass) *failure {
+	var worst *failure
+	for {
+		t, f := x.next(pass)
+		if f != nil {
+			return worse(worst, f)
 		}
-		return 0
+		if t == nil {
+			if worst != nil {
+				return x.soonest(pass, worst)
+			}
+			return x.nobody(pass)
+		}
+		a := x.attempt(t)
+		if f := x.afford(a); f != nil {
+			t.Done(time.Now())
+			x.passOver(t.Candidate, f.fault.Reason, time.Time{})
+			worst = worse(worst, f)
+			continue
+		}
+		if f, a = x.ask(a, pass); f == nil {
+			return nil
+		}
+		worst = worse(worst, f)
+		if f.final() || x.ctx.Err() != nil {
+			return f
+		}
+		if f.fault.Scope == fault.Request {
+			if !f.fault.Elsewhere {
+				return f
+			}
+			pass.Leave(a.Target)
+		}
 	}
-	best, other := a, b
-	if rank(b) > rank(a) {
-		best, other = b, a
+}
+
+// next takes a place at the next candidate, and waits for one if all that are left
+// are full.
+func (x *exchange) next(pass *schedule.Pass) (*schedule.Ticket, *failure) {
+	if n := x.g.o.Retry.Attempts; n > 0 && x.rec.Attempts >= n {
+		return nil, nil
 	}
-	if after := other.fault.After; after > 0 && (best.fault.After == 0 || after < best.fault.After) && best.fault.Scope != ScopeRequest {
-		best.fault.After = after
+	if !x.deadline.IsZero() && x.rec.Attempts > 0 && !time.Now().Before(x.deadline) {
+		return nil, nil
 	}
-	return best
+	if t := pass.Next(); t != nil || !pass.Full() {
+		return t, nil
+	}
+	ctx := x.ctx
+	if !x.deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, x.deadline)
+		defer cancel()
+	}
+	began := time.Now()
+	t, err := pass.Wait(ctx)
+	x.trace.Queue += time.Since(began)
+	switch {
+	case err == nil:
+		return t, nil
+	case x.ctx.Err() != nil:
+		return nil, classifyTransport(x.ctx, x.ctx, x.ctx.Err())
+	}
+	return nil, full(err)
+}
+
+// full is the failure of an exchange for which there was no place in time.
+func full(err error) *failure {
+	return &failure{fault: fault.Fault{Scope: fault.Gateway, Reason: "full", After: time.Second},
+		err: &translate.Error{Status: http.StatusServiceUnavailable, Kind: translate.Overloaded, Code: "queue_full",
+			Message: "Every connection for this model has as many requests as it may have: " + err.Error() + "."}}
+}
+
+// again waits before another round, if there is to be one.
+func (x *exchange) again(pass *schedule.Pass, f *failure, round int) bool {
+	r := &x.g.o.Retry
+	if round >= r.Rounds {
+		return false
+	}
+	pause := r.BackOff << min(round, 10)
+	pause += time.Duration(x.g.rand() * float64(pause))
+	if !f.cheap {
+		at, _ := pass.Soonest()
+		if at.IsZero() {
+			return false
+		}
+		if pause = time.Until(at); pause > r.Wait || f.fault.Scope == fault.Request {
+			return false
+		}
+	} else if f.fault.After > 0 {
+		return false // it says when
+	}
+	if !x.deadline.IsZero() && time.Until(x.deadline) <= pause {
+		return false
+	}
+	timer := time.NewTimer(max(pause, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.ctx.Done():
+		return false
+	}
 }
 
 // fail tells the client what went wrong and puts the exchange into the books
@@ -157,7 +224,7 @@ func worse(a, b *failure) *failure {
 func (x *exchange) fail(f *failure) {
 	x.rec.Scope, x.rec.Reason = string(f.fault.Scope), f.fault.Reason
 	switch {
-	case f.fault.Scope == ScopeClient:
+	case f.fault.Scope == fault.Client:
 		x.rec.Outcome, x.rec.Status = store.Cancelled, statusClientClosed
 		x.record()
 		return
@@ -166,10 +233,8 @@ func (x *exchange) fail(f *failure) {
 		return
 	}
 	// A wrong credential of ours must not look like a wrong key of the client's.
-	told := *f.err
-	if f.fault.Scope == ScopeConnection || f.fault.Scope == ScopeModel {
-		told = operators(told, f.fault)
-	}
+	told := f.operators()
+	told.Message += x.tried(f)
 	x.rec.Outcome, x.rec.Status = store.Failed, told.Status
 	if x.rec.Status == 0 {
 		x.rec.Status = told.Kind.Status()
@@ -181,23 +246,16 @@ func (x *exchange) fail(f *failure) {
 		return
 	}
 	x.record()
+	for name, values := range f.limits {
+		x.w.Header()[name] = values
+	}
+	if f.hopeless() {
+		x.w.Header()["X-Should-Retry"] = never
+	}
 	x.rec.BytesOut = int64(x.g.writeError(x.w, x.call.format, &told, x.rec.ID, f.fault.After))
 }
 
-// operators turns a failure of the operator's account into what the client can
-// understand: its own key is fine and there is nothing wrong with its request.
-func operators(e translate.Error, f fault) translate.Error {
-	switch f.Reason {
-	case "unauthorized", "forbidden", "quota_spent":
-		e.Status, e.Kind = http.StatusServiceUnavailable, translate.Overloaded
-		e.Message = "The provider refuses this gateway's account: " + e.Message
-	case "rate_limited":
-		e.Status, e.Kind = http.StatusTooManyRequests, translate.RateLimited
-	case "model_unavailable":
-		e.Status, e.Kind = http.StatusNotFound, translate.NotFound
-	}
-	return e
-}
+var never = []string{"false"}
 
 func (x *exchange) release() {
 	if x.request != nil {

@@ -16,18 +16,25 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/store/limit"
 )
 
 // Options are what a gateway is made of.
 type Options struct {
 	Store     store.Store
 	Catalogue *provider.Catalogue
-	Health    *Health
 	Declared  Declared
 
-	// Continuity remembers reasoning across requests. Nil is one of its own.
+	// What belongs to the process rather than to a configuration: who is set
+	// aside, which conversation went where, what keys have used, and reasoning
+	// that is remembered across requests. Nil is one of its own.
+	Board      *schedule.Board
+	Affinity   *Affinity
+	Ledger     *limit.Ledger
 	Continuity *Continuity
 
 	// Open lets clients in who have no key of this gateway.
@@ -41,15 +48,36 @@ type Options struct {
 	// NoSockets refuses WebSockets; their clients then use plain HTTP.
 	NoSockets bool
 
-	Limits Limits
-	Times  Times
-	Strict Strict
+	// DefaultModel is asked for by requests that name none.
+	DefaultModel string
+
+	// Strategy is that of providers and combos that have none of their own.
+	Strategy schedule.Strategy
+
+	Limits  Limits
+	Times   Times
+	Retry   Retry
+	Hedge   Hedge
+	Pace    Pace
+	Strict  Strict
+	Faults  *fault.Table // nil is the built-in one
+	Keeping Keeping
 
 	// Transport carries the requests of providers without their own. It must
 	// not follow redirects nor undo compression on its own.
 	Transport http.RoundTripper
+	// Transports, if it is set, has a transport for each connection.
+	Transports Transports
 
 	Logger *zap.Logger
+
+	// Observer is told what happens. Nil is nobody.
+	Observer Observer
+}
+
+// Transports say how a connection's provider is reached.
+type Transports interface {
+	For(p *provider.Provider, c *store.Connection) http.RoundTripper
 }
 
 // Strict says whose requests are refused rather than answered when a provider's
@@ -58,6 +86,13 @@ type Options struct {
 type Strict struct {
 	Keys   []string // names of keys
 	Models []string // as clients ask for them
+}
+
+// Keeping says what is remembered of conversations.
+type Keeping struct {
+	// Affinity is how long a conversation that rests still goes where it went
+	// before. Negative is never, 0 the default.
+	Affinity time.Duration
 }
 
 // Limits bound what one exchange may hold.
@@ -70,9 +105,10 @@ type Limits struct {
 // Times bound how long an exchange may take. Zero means the default; none can be
 // switched off.
 type Times struct {
+	Connect      time.Duration // from the start of an attempt to a connection that is ready to be written to
 	FirstContent time.Duration // from the start of an attempt to its first content
 	Silence      time.Duration // between two reads of a stream
-	Exchange     time.Duration // all attempts together
+	Exchange     time.Duration // all attempts together, to the end of the answer
 
 	// KeepAlive is how long a client of a stream waits for the first content
 	// before it is sent comments, so that nobody on the way hangs up. From then
@@ -80,15 +116,54 @@ type Times struct {
 	KeepAlive time.Duration
 }
 
-// The defaults of Limits and Times.
+// Retry says how often and when those are asked again who failed, once nobody
+// else is left. Only what failed before any work was done is worth it.
+type Retry struct {
+	Rounds  int           // after the first; 0 is the default, negative none
+	BackOff time.Duration // before the first of them, doubled for each further, with jitter
+	// Wait is how long an exchange waits for the first of those that are set aside,
+	// if all are. 0 is not at all: clients know how to wait.
+	Wait time.Duration
+	// Attempts bounds the upstream calls of one exchange. 0 is no bound but time.
+	Attempts int
+}
+
+// Hedge sends a request to a second candidate as well when the first has no
+// content by a certain time; whoever has content first is taken, and the other
+// cancelled.
+type Hedge struct {
+	On bool
+	// After is that time. 0 is learned: three times what the candidate's model
+	// usually takes, but at least a second.
+	After time.Duration
+	// Share is the largest part of all exchanges that may be sent twice, from 0 to
+	// 1. 0 is the default.
+	Share float64
+}
+
+// Pace moves on from a stream that is too slow in its first seconds: nothing is
+// sent to the client until the provider has shown that it keeps up, or the time is
+// over and nobody else is left. Zero is off.
+type Pace struct {
+	CharactersPerSecond int
+	Within              time.Duration
+}
+
+// The defaults of Limits, Times, Retry, Hedge and Keeping.
 const (
 	DefaultBodyLimit    = 32 << 20
 	DefaultAnswerLimit  = 64 << 20
 	DefaultEventLimit   = 16 << 20
+	DefaultConnect      = 10 * time.Second
 	DefaultFirstContent = 2 * time.Minute
 	DefaultSilence      = 2 * time.Minute
 	DefaultExchange     = 30 * time.Minute
 	DefaultKeepAlive    = 15 * time.Second
+	DefaultRounds       = 1
+	DefaultBackOff      = 250 * time.Millisecond
+	DefaultHedgeShare   = 0.05
+	DefaultPaceWithin   = 5 * time.Second
+	DefaultAffinity     = time.Hour
 )
 
 // Declared is what the configuration declares. It is part of every snapshot, and
@@ -99,12 +174,26 @@ type Declared struct {
 	Aliases     []store.Alias
 	Combos      []store.Combo
 	Keys        []DeclaredKey
+	Providers   map[string]Settings                  // by name
+	Models      map[string]map[string]provider.Model // what the operator says of models, by provider and name
+}
+
+// Settings are how a provider is treated.
+type Settings struct {
+	Strategy      schedule.Strategy // among connections of equal priority; empty is the gateway's
+	Sticky        int               // of round_robin: exchanges before it is the next one's turn
+	MaxConcurrent int               // exchanges at a time; 0 is any number
+	Queue         int               // exchanges that may wait for a place; 0 is the default
+	QueueTime     time.Duration     // and for how long; 0 is the default
+	Times         Times             // zero is the gateway's
+	ModelTimes    map[string]Times  // by model; zero is the provider's
 }
 
 // A DeclaredKey is a client's key that stands in the configuration.
 type DeclaredKey struct {
 	Name   string
 	Secret store.Secret
+	Limits store.Limits
 }
 
 // A Model is an entry of the model list: something that a client may ask for.

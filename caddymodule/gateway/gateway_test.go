@@ -52,6 +52,7 @@ func start(t *testing.T, change func(*gateway.Options), ups ...upstream) *rig {
 	o := gateway.Options{
 		Store: store.NewMemory(), Catalogue: catalogue, Logger: zap.New(core),
 		Transport: &http.Transport{DisableCompression: true},
+		Retry:     gateway.Retry{BackOff: time.Millisecond},
 		Declared: gateway.Declared{
 			Keys:        []gateway.DeclaredKey{{Name: "test", Secret: store.NewSecret(clientKey)}},
 			Connections: []store.Connection{{ID: "demo", Provider: "demo", Name: "demo"}},

@@ -37,7 +37,7 @@ func owner(keyID string) string {
 
 // document returns the answer that was relayed as one document, for keeping;
 // whole is that of an answer which passed through and was one already.
-func (a *answer) document(whole []byte) []byte {
+func (a *attempt) document(whole []byte) []byte {
 	var from any = a.decoder
 	if a.encoder != nil {
 		if !a.x.rec.Stream {
@@ -146,7 +146,7 @@ func (x *exchange) resolvePrevious() *translate.Error {
 		return nil
 	})
 	body = append(rawjson.AppendRaw(body, "input", items), '}')
-	env, refused := open(body, &x.call)
+	env, refused := open(body, &x.call, "")
 	if refused != nil {
 		return refused
 	}

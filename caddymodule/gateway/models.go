@@ -1,27 +1,37 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fastjson"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/rawjson"
 )
 
+// listable bounds how long a list waits for providers that have to be asked first.
+const listable = 2 * time.Second
+
 // serveModels answers with the list of models, or one of them, in the shape of
 // whoever asks: https://platform.openai.com/docs/api-reference/models,
 // https://platform.claude.com/docs/en/api/models-list,
 // https://ai.google.dev/api/models and https://docs.ollama.com/api/tags.
-func (g *Gateway) serveModels(w http.ResponseWriter, s *snapshot, c call) {
+func (g *Gateway) serveModels(w http.ResponseWriter, r *http.Request, k *key, c call) {
+	ctx, cancel := context.WithTimeout(r.Context(), listable)
+	defer cancel()
+	g.Discover(ctx)
+	s := g.snap.Load()
 	if c.model != "" {
 		m, ok := s.model(c.model)
-		if !ok {
-			g.refuse(w, c.format, unknownModel(c.model))
+		if !ok || !k.lists(m) {
+			g.refuse(w, c.format, s.unknownModel(c.model, k))
 			return
 		}
 		g.writeDocument(w, c.format, appendModel(nil, m, c.format))
@@ -35,15 +45,19 @@ func (g *Gateway) serveModels(w http.ResponseWriter, s *snapshot, c call) {
 		b = append(b[:0], `{"models":`...)
 	}
 	b = append(b, '[')
-	for _, m := range s.models {
+	models := s.models
+	if k.limits != nil && len(k.limits.Models) > 0 {
+		models = slices.DeleteFunc(slices.Clone(models), func(m Model) bool { return !k.lists(m) })
+	}
+	for _, m := range models {
 		b = appendModel(rawjson.AppendComma(b), m, c.format)
 	}
 	b = append(b, ']')
 	if c.format == translate.Anthropic {
 		b = append(b, `,"has_more":false,"first_id":`...)
-		b = appendEnd(b, s.models, 0)
+		b = appendEnd(b, models, 0)
 		b = append(b, `,"last_id":`...)
-		b = appendEnd(b, s.models, len(s.models)-1)
+		b = appendEnd(b, models, len(models)-1)
 	}
 	g.writeDocument(w, c.format, append(b, '}'))
 }
@@ -64,12 +78,19 @@ func (s *snapshot) model(id string) (Model, bool) {
 			return m, true
 		}
 	}
-	for _, t := range s.resolve(id) {
-		if known := t.member.known(); len(known) == 0 || slices.Contains(known, t.model) {
-			return Model{ID: id, Owner: t.member.Name}, true
-		}
+	m := s.resolve(id)
+	if m == nil {
+		return Model{}, false
 	}
-	return Model{}, false
+	found := Model{ID: id, Owner: m.kind, Note: m.note}
+	m.plan.Targets(func(l *schedule.Plan) bool {
+		p := s.byName[l.Target.Provider.Name]
+		if known := p.known(); found.Owner == "" && (len(known) == 0 || slices.Contains(known, l.Target.Model)) {
+			found.Owner = p.Name
+		}
+		return found.Owner == ""
+	})
+	return found, found.Owner != ""
 }
 
 // appendModel appends one entry. Nobody told us when a model was made, so the
@@ -117,7 +138,7 @@ func appendEnd(b []byte, models []Model, i int) []byte {
 
 // serveShow answers what a model can do, see https://docs.ollama.com/api/show.
 // What is not known is left to be tried.
-func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request, s *snapshot, c call) {
+func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request, s *snapshot, k *key, c call) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 	v, bad := fastjson.ParseBytes(body)
 	if err != nil || bad != nil {
@@ -129,8 +150,8 @@ func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request, s *snapshot,
 		name = string(v.GetStringBytes("name"))
 	}
 	m, ok := s.model(name)
-	if !ok {
-		g.refuse(w, c.format, unknownModel(name))
+	if !ok || !k.lists(m) {
+		g.refuse(w, c.format, s.unknownModel(name, k))
 		return
 	}
 	b := rawjson.AppendRaw([]byte{'{'}, "details", ollamaDetails)

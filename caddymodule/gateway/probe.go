@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/valyala/fastjson"
+	"go.uber.org/zap"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 )
@@ -24,10 +26,15 @@ const (
 // Probe asks a connection's provider for its models, to see that the credential
 // works. It spends no tokens.
 func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error) {
-	m, c := g.snap.Load().connection(connectionID)
-	if c == nil {
-		return Probe{}, fmt.Errorf("connection %q: %w, or it is disabled", connectionID, store.ErrNotFound)
+	for _, m := range g.snap.Load().byName {
+		if c := m.Connection(connectionID); c != nil {
+			return g.probe(ctx, m, c)
+		}
 	}
+	return Probe{}, fmt.Errorf("connection %q: %w, or it is disabled", connectionID, store.ErrNotFound)
+}
+
+func (g *Gateway) probe(ctx context.Context, m *member, c *schedule.Connection) (Probe, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	began := time.Now()
@@ -36,10 +43,10 @@ func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error)
 	if err != nil {
 		return Probe{}, fmt.Errorf("asking %s for its models: %w", m.Name, err)
 	}
-	resp, err := g.transport(m.Provider).RoundTrip(req)
+	resp, err := g.transport(m.Provider.Provider, c.Connection).RoundTrip(req)
 	if err != nil {
 		// The transport's error has the URL but no credential: that is in a header.
-		return Probe{Detail: g.clean(err.Error(), &candidate{connection: c}), Took: time.Since(began)}, nil
+		return Probe{Detail: clean(err.Error(), c.APIKey), Took: time.Since(began)}, nil
 	}
 	defer resp.Body.Close()
 	p := Probe{Status: resp.StatusCode, Took: time.Since(began)}
@@ -48,7 +55,7 @@ func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error)
 	case err != nil:
 		p.Detail = "The provider broke off."
 	case resp.StatusCode != http.StatusOK:
-		p.Detail = g.clean(g.codecs[e.Format].DecodeError(resp.StatusCode, body).Message, &candidate{connection: c})
+		p.Detail = clean(g.codecs[e.Format].DecodeError(resp.StatusCode, body).Message, c.APIKey)
 	default:
 		v, err := fastjson.ParseBytes(body)
 		if err != nil || !v.Exists("data") && !v.Exists("models") {
@@ -58,6 +65,11 @@ func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error)
 		p.Models = listed(v)
 		p.OK = true
 		p.Detail = fmt.Sprintf("The provider lists %d models.", len(p.Models))
+		if len(p.Models) > 0 && g.found.note(m.Name, p.Models) {
+			if err := g.Reload(context.WithoutCancel(ctx)); err != nil {
+				g.o.Logger.Warn("models that a provider lists cannot be used", zap.String("provider", m.Name), zap.Error(err))
+			}
+		}
 	}
 	return p, nil
 }
@@ -75,15 +87,4 @@ func listed(v *fastjson.Value) (models []string) {
 		}
 	}
 	return models
-}
-
-func (s *snapshot) connection(id string) (*member, *store.Connection) {
-	for _, m := range s.providers {
-		for _, c := range m.connections {
-			if c.ID == id {
-				return m, c
-			}
-		}
-	}
-	return nil, nil
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
@@ -21,26 +21,6 @@ import (
 // bytes. A provider that opens with more than that has begun.
 const maxHeld = 256 << 10
 
-// An answer is what a provider answered, on its way to the client.
-type answer struct {
-	x       *exchange
-	c       *candidate
-	last    bool
-	passing bool
-	resp    *http.Response
-	body    io.Reader
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	watch   *time.Timer
-
-	decoder translate.Decoder
-	encoder translate.Encoder // nil if bytes pass through
-	seen    observer
-	whole   []byte // of an answer that passes as one document
-	held    []byte // bytes from before the first content, or an event that is not whole yet
-	content bool   // the client has been sent content
-}
-
 // observer is the sink that learns from the events what the exchange has to
 // know, and hands them on to an encoder.
 type observer struct {
@@ -48,6 +28,7 @@ type observer struct {
 	usage    translate.Usage
 	reported bool
 	content  bool
+	letters  int // of the content, roughly
 	finished bool
 	stop     translate.StopReason
 	ended    bool
@@ -62,10 +43,12 @@ func (o *observer) Event(e *translate.Event) error {
 	switch e.Kind {
 	case translate.Delta:
 		o.content = o.content || e.Text != ""
+		o.letters += len(e.Text)
 	case translate.BlockStart:
 		switch e.Part {
 		case translate.Text, translate.Reasoning, translate.Refusal:
 			o.content = o.content || e.Text != ""
+			o.letters += len(e.Text)
 		default:
 			o.content = true
 		}
@@ -108,7 +91,8 @@ func (o *observer) take(u *translate.Usage) {
 	}
 }
 
-// empty says that the answer has nothing in it and no reason to.
+// empty says that the answer has nothing in it, and that the provider gave no
+// reason for which that may be.
 func (o *observer) empty() bool {
 	if o.content {
 		return false
@@ -118,96 +102,261 @@ func (o *observer) empty() bool {
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
-// relay sends the answer to the client, in whichever way the two sides differ.
-func (a *answer) relay() *failure {
+// read reads the answer as far as there is something for the client: its first
+// content, or all of it where either side is no stream.
+func (a *attempt) read() *failure {
 	x := a.x
-	stream := isStream(a.resp.Header)
-	switch {
-	case x.call.op == provider.Chat, x.compacts(a.c):
-	case x.call.op == provider.CountTokens:
-		return a.relayCount()
-	case x.call.op == provider.Embed:
-		return a.relayEmbedding()
-	default:
-		return a.relayDocument()
+	a.found.stream = isStream(a.found.resp.Header)
+	if x.call.op != provider.Chat && !a.compacts() {
+		a.decoder = discard{}
+		return a.readWhole(true)
 	}
 	limits := x.g.o.Limits
-	asIs := a.passing && stream == x.rec.Stream && !x.call.array
+	asIs := a.passing && a.found.stream == x.rec.Stream && !x.call.array
 	if !asIs {
-		// A body that passes needs no decoding, but its answer may need to know
-		// what was asked.
-		x.decode()
-		if forgetful(x.call.format) {
-			a.seen.memory = &rememberer{}
-		}
-		a.seen.answer = strings.TrimPrefix(x.rec.ID, "nrx_")
-		newEncoder := x.codec.NewEncoder
-		if x.compacts(a.c) {
-			newEncoder = responses.NewCompaction
-		}
-		a.encoder = newEncoder(translate.EncodeOptions{
-			Stream: x.rec.Stream, IncludeUsage: x.request != nil && x.request.IncludeUsage,
-			Model: x.rec.Requested, ID: strings.TrimPrefix(x.rec.ID, "nrx_"), Created: x.rec.Began.Unix(),
-			Request: x.request, InputEstimate: x.inputEstimate(), List: x.call.array, Whole: x.keeps(), Previous: x.env.previous,
-		})
-		a.seen.next = x.names.Restore(a.encoder)
+		a.translates()
 	}
 	a.decoder = a.codec().NewDecoder(&a.seen, translate.DecodeOptions{
-		Stream: stream, Listen: asIs, Whole: asIs && x.keeps(), MaxEvent: int(limits.Event), MaxBody: int(limits.Answer),
+		Stream: a.found.stream, Listen: asIs, Whole: asIs && x.keeps(), MaxEvent: int(limits.Event), MaxBody: int(limits.Answer),
 	})
-	if !stream || !x.rec.Stream {
-		return a.relayWhole(asIs)
+	if !a.found.stream || !x.rec.Stream {
+		return a.readAnswer(asIs)
 	}
-	return a.relayStream()
+	return a.readStream()
 }
 
-// relayStream sends a stream as it comes.
-func (a *answer) relayStream() *failure {
+// translates puts an encoder behind the decoder.
+func (a *attempt) translates() {
+	x := a.x
+	// A body that passes needs no decoding, but its answer may need to know what
+	// was asked.
+	x.decode()
+	if forgetful(x.call.format) {
+		a.seen.memory = &rememberer{}
+	}
+	id := strings.TrimPrefix(x.rec.ID, "nrx_")
+	a.seen.answer = id
+	newEncoder := x.codec.NewEncoder
+	if a.compacts() {
+		newEncoder = responses.NewCompaction
+	}
+	a.encoder = newEncoder(translate.EncodeOptions{
+		Stream: x.rec.Stream, IncludeUsage: x.request != nil && x.request.IncludeUsage,
+		Model: x.rec.Requested, ID: id, Created: x.rec.Began.Unix(),
+		Request: x.request, InputEstimate: x.inputEstimate(), List: x.call.array, Whole: x.keeps(), Previous: x.env.previous,
+	})
+	a.seen.next = a.names.Restore(a.encoder)
+}
+
+// readStream reads a stream until there is something for the client.
+func (a *attempt) readStream() *failure {
 	p := buffers.Get().(*[]byte)
 	defer buffers.Put(p)
 	for {
-		n, err := a.body.Read(*p)
+		n, err := a.found.body.Read(*p)
 		if n > 0 {
-			if a.content {
-				a.watch.Reset(a.x.g.o.Times.Silence)
-			}
-			if f := a.piece((*p)[:n]); f != nil {
+			if f := a.take((*p)[:n]); f != nil {
 				return f
+			}
+			if a.encoder == nil {
+				a.held = append(a.held, (*p)[:n]...)
 			}
 		}
 		if err != nil {
-			return a.close(err)
+			if a.found.end = err; err != io.EOF {
+				return classifyTransport(a.ctx, a.x.ctx, err)
+			}
+			return a.close()
+		}
+		if a.ready() {
+			return nil
 		}
 	}
 }
 
-// piece takes one read of a stream: decodes it, and sends what the client may
-// see of it.
-func (a *answer) piece(b []byte) *failure {
+// ready says that the answer may go to the client. One that opens with more than
+// is held back has begun, whatever it says.
+func (a *attempt) ready() bool {
+	if !a.seen.content {
+		return len(a.held) >= maxHeld || a.encoder != nil && len(a.encoder.Bytes()) >= maxHeld
+	}
+	if a.rec.FirstContent == 0 {
+		a.rec.FirstContent = time.Since(a.x.rec.Began)
+		a.wellAgain()
+	}
+	pace := a.x.g.o.Pace
+	if pace.CharactersPerSecond == 0 || a.seen.finished {
+		return true
+	}
+	if a.phase.CompareAndSwap(waiting, streaming) {
+		// From here on the provider shows what it can do.
+		a.watch.Stop()
+		a.watch = time.AfterFunc(pace.Within, func() { a.cancel(errSlow) })
+	}
+	return a.seen.letters >= int(pace.Within.Seconds()*float64(pace.CharactersPerSecond)) || len(a.held) >= maxHeld
+}
+
+// wellAgain tells the scheduler that the candidate has content.
+func (a *attempt) wellAgain() {
+	cleared := a.Prove(time.Since(a.began))
+	if len(cleared) > 0 {
+		a.x.g.wellAgain(a.x.ctx, cleared)
+	}
+}
+
+// take decodes one read of an answer.
+func (a *attempt) take(b []byte) *failure {
 	_, err := a.decoder.Write(b)
 	if a.seen.failure != nil {
-		return a.failed(a.failureInStream())
+		return a.failureInStream()
 	}
 	if err != nil {
-		return a.failed(a.unreadable(err))
+		return a.unreadable(err)
 	}
-	if a.encoder != nil {
-		b = nil
+	return nil
+}
+
+// close takes the end of an answer.
+func (a *attempt) close() *failure {
+	if err := a.decoder.Close(); err != nil && a.seen.failure == nil {
+		return a.unreadable(err)
 	}
-	return a.send(b)
+	if a.seen.failure != nil {
+		return a.failureInStream()
+	}
+	if !a.content && a.seen.empty() {
+		return broken("empty_answer", "The provider gave an empty answer.")
+	}
+	if a.rec.FirstContent == 0 {
+		a.rec.FirstContent = time.Since(a.x.rec.Began)
+		a.wellAgain()
+	}
+	return nil
+}
+
+// readAnswer reads an answer to its end because either side is no stream.
+func (a *attempt) readAnswer(asIs bool) *failure {
+	if f := a.readWhole(asIs); f != nil {
+		return f
+	}
+	return a.close()
+}
+
+// readWhole feeds the decoder to the end of the answer, and keeps the bytes if
+// they are to be passed on.
+func (a *attempt) readWhole(keep bool) *failure {
+	p := buffers.Get().(*[]byte)
+	defer buffers.Put(p)
+	var total int64
+	for {
+		n, err := a.found.body.Read(*p)
+		if total += int64(n); total > a.x.g.o.Limits.Answer {
+			return broken("too_large_answer", "The provider gave an answer larger than this gateway takes.")
+		}
+		if n > 0 {
+			if keep {
+				a.whole = append(a.whole, (*p)[:n]...)
+			}
+			if f := a.take((*p)[:n]); f != nil {
+				return f
+			}
+			if a.found.stream && a.seen.content && a.phase.CompareAndSwap(waiting, streaming) {
+				a.rec.FirstContent = time.Since(a.x.rec.Began)
+				a.wellAgain()
+			}
+			if a.phase.Load() == streaming {
+				a.watch.Reset(a.times.Silence)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return classifyTransport(a.ctx, a.x.ctx, err)
+		}
+	}
+}
+
+// deliver sends the answer to the client.
+func (a *attempt) deliver() *failure {
+	x := a.x
+	x.out.lost(a.losses)
+	x.rec.Losses = len(a.losses)
+	x.trace.Losses = traced(a.losses)
+	if t := &x.trace; t.Affinity == "moved" && a.Preferred {
+		t.Affinity = "hit"
+	}
+	x.stayed(a.Candidate)
+	switch {
+	case x.call.op == provider.Chat, a.compacts():
+	case x.call.op == provider.CountTokens && a.found.resp == nil:
+		return a.estimateTokens()
+	case x.call.op == provider.CountTokens:
+		return a.deliverCount()
+	case x.call.op == provider.Embed:
+		return a.deliverEmbedding()
+	default:
+		a.wellAgain()
+		return a.deliverDocument(a.whole)
+	}
+	x.rec.FirstContent = a.rec.FirstContent
+	if !a.found.stream || !x.rec.Stream {
+		return a.deliverWhole()
+	}
+	return a.deliverStream()
+}
+
+func traced(losses translate.Losses) []store.Loss {
+	if len(losses) == 0 {
+		return nil
+	}
+	list := make([]store.Loss, 0, min(len(losses), maxPassed))
+	for _, l := range losses[:min(len(losses), maxPassed)] {
+		list = append(list, store.Loss{Path: l.Path, Why: l.Why})
+	}
+	return list
+}
+
+// deliverStream sends what is there of a stream, and the rest as it comes.
+func (a *attempt) deliverStream() *failure {
+	a.content = true
+	a.watch.Stop()
+	if a.found.end != nil {
+		return a.last()
+	}
+	a.phase.Store(streaming)
+	a.watch = time.AfterFunc(a.times.Silence, func() { a.cancel(errSilence) })
+	defer a.watch.Stop()
+	if f := a.send(nil); f != nil {
+		return f
+	}
+	p := buffers.Get().(*[]byte)
+	defer buffers.Put(p)
+	for {
+		n, err := a.found.body.Read(*p)
+		if n > 0 {
+			a.watch.Reset(a.times.Silence)
+			if f := a.take((*p)[:n]); f != nil {
+				return a.failed(f)
+			}
+			if f := a.send((*p)[:n]); f != nil {
+				return f
+			}
+		}
+		switch {
+		case err == io.EOF:
+			if f := a.close(); f != nil {
+				return a.failed(f)
+			}
+			return a.last()
+		case err != nil:
+			return a.failed(classifyTransport(a.ctx, a.x.ctx, err))
+		}
+	}
 }
 
 // send passes on what may go out: bytes of the provider, or of the encoder.
-func (a *answer) send(b []byte) *failure {
-	if !a.content {
-		if !a.seen.content && len(a.held)+len(b) < maxHeld && (a.encoder == nil || len(a.encoder.Bytes()) < maxHeld) {
-			a.held = append(a.held, b...)
-			return nil
-		}
-		a.x.rec.FirstContent = time.Since(a.x.rec.Began)
-		a.content = true
-		a.watch.Reset(a.x.g.o.Times.Silence)
-	}
+func (a *attempt) send(b []byte) *failure {
 	if a.seen.ended {
 		a.finish()
 	}
@@ -216,7 +365,7 @@ func (a *answer) send(b []byte) *failure {
 		if len(a.encoder.Bytes()) == 0 {
 			return nil
 		}
-		err = a.x.out.stream(a.resp.Header, a.encoder.Bytes())
+		err = a.x.out.stream(a.found.resp.Header, a.encoder.Bytes())
 		a.encoder.Reset()
 	} else {
 		err = a.pass(b)
@@ -227,9 +376,22 @@ func (a *answer) send(b []byte) *failure {
 	return nil
 }
 
+// last sends the end of a stream.
+func (a *attempt) last() *failure {
+	a.finish()
+	rest := a.held
+	if a.encoder != nil {
+		rest = a.encoder.Bytes()
+	}
+	if err := a.x.out.stream(a.found.resp.Header, rest); err != nil {
+		return a.left()
+	}
+	return nil
+}
+
 // pass sends the provider's bytes on, but only whole events, so that an error of
 // our own can follow at any time.
-func (a *answer) pass(b []byte) error {
+func (a *attempt) pass(b []byte) error {
 	if len(a.held) > 0 {
 		a.held = append(a.held, b...)
 		b = a.held
@@ -237,7 +399,7 @@ func (a *answer) pass(b []byte) error {
 	whole := wholeEvents(b, a.x.call.format == translate.Ollama)
 	var err error
 	if whole > 0 {
-		err = a.x.out.stream(a.resp.Header, b[:whole])
+		err = a.x.out.stream(a.found.resp.Header, b[:whole])
 	}
 	a.held = append(a.held[:0], b[whole:]...)
 	return err
@@ -261,138 +423,105 @@ func wholeEvents(b []byte, lines bool) int {
 	return end
 }
 
-// close takes the end of a stream.
-func (a *answer) close(err error) *failure {
-	if err != io.EOF {
-		f, told := classifyTransport(a.ctx, a.x.ctx, err)
-		return a.failed(&failure{err: told, fault: f})
-	}
-	if err := a.decoder.Close(); err != nil && a.seen.failure == nil {
-		return a.failed(a.unreadable(err))
-	}
-	if a.seen.failure != nil {
-		return a.failed(a.failureInStream())
-	}
-	if a.seen.empty() && !a.content && !(a.last && a.seen.finished) {
-		f := a.broken("gave an empty answer")
-		f.fault.Reason = "empty_answer"
-		return f
-	}
-	a.finish()
-	var sent error
-	if a.encoder != nil {
-		sent = a.x.out.stream(a.resp.Header, a.encoder.Bytes())
-	} else {
-		sent = a.x.out.stream(a.resp.Header, a.held)
-	}
-	if sent != nil {
-		return a.left()
-	}
-	return nil
-}
-
 // finish puts the exchange into the books, before the client sees its end.
-func (a *answer) finish() {
+func (a *attempt) finish() {
+	x := a.x
 	a.meter()
-	a.x.rec.Outcome, a.x.rec.Status = store.Finished, http.StatusOK
+	x.rec.Outcome, x.rec.Status = store.Finished, http.StatusOK
 	if a.seen.memory != nil {
-		a.x.remember(a.seen.memory)
+		x.remember(a.seen.memory)
 	}
-	if !a.x.recorded {
-		a.x.keep(a.document(a.whole))
+	if !x.recorded {
+		x.keep(a.document(a.whole))
 	}
-	a.x.record()
+	a.note()
+	x.record()
 }
 
-func (a *answer) meter() {
+// meter takes what the provider says was used into the record.
+func (a *attempt) meter() {
 	rec, u := &a.x.rec, &a.seen.usage
 	rec.UsageReported = a.seen.reported
 	rec.Input, rec.CacheRead, rec.CacheWrite = u.Input+u.ToolInput, u.CacheRead, u.CacheWrite
 	rec.Output, rec.Reasoning = u.Billed(), u.Reasoning
 	if a.encoder != nil {
-		rec.Losses += len(a.encoder.Losses())
+		rec.Losses = len(a.losses) + len(a.encoder.Losses())
+	}
+	a.price()
+}
+
+// price says what it cost.
+func (a *attempt) price() {
+	rec := &a.x.rec
+	info, ok := a.Provider.Model(a.Model)
+	if rec.Priced = ok && info.Price != nil; rec.Priced {
+		rec.Price = *info.Price
+		rec.Cost = rec.Price.Cost(rec.Input, rec.CacheRead, rec.CacheWrite, rec.Output)
 	}
 }
 
-// failed is what becomes of a failure: before the first content somebody else
-// may answer, after it the client is told within its stream.
-func (a *answer) failed(f *failure) *failure {
+// failed tells the client within its stream of a failure after the first content.
+func (a *attempt) failed(f *failure) *failure {
+	x := a.x
 	a.meter()
-	if f.fault.Scope == ScopeClient {
+	if f.fault.Scope == fault.Client {
 		return f
 	}
-	if !a.content {
-		return f
-	}
-	a.x.rec.Outcome, a.x.rec.Status = store.Broken, http.StatusOK
-	a.x.rec.Scope, a.x.rec.Reason = string(f.fault.Scope), f.fault.Reason
-	a.x.record()
+	x.rec.Outcome, x.rec.Status = store.Broken, http.StatusOK
+	x.rec.Scope, x.rec.Reason = string(f.fault.Scope), f.fault.Reason
+	a.rec.Scope, a.rec.Reason = string(f.fault.Scope), f.fault.Reason
+	a.note()
+	x.record()
 	told := *f.err
-	told.RequestID = a.x.rec.ID
+	told.RequestID = x.rec.ID
 	f.told = true
 	if a.encoder != nil {
 		a.encoder.Fail(&told)
-		a.x.out.stream(nil, a.encoder.Bytes())
+		x.out.stream(nil, a.encoder.Bytes())
 		return f
 	}
-	a.x.out.failInStream(&told)
+	x.out.failInStream(&told)
 	return f
 }
 
 // left is the failure of a client that cannot be written to.
-func (a *answer) left() *failure {
+func (a *attempt) left() *failure {
 	a.meter()
-	return &failure{
-		err:   &translate.Error{Status: statusClientClosed, Kind: translate.Timeout, Message: "The client left."},
-		fault: fault{Scope: ScopeClient, Reason: "client_left"},
-	}
+	return clientLeft()
 }
 
-func (a *answer) failureInStream() *failure {
+// failureInStream is the failure that a provider states within its answer.
+func (a *attempt) failureInStream() *failure {
 	e := a.seen.failure
-	e.Message = a.x.g.clean(e.Message, a.c)
-	return &failure{err: e, fault: classifyInStream(e, time.Now())}
+	f := &failure{err: e, fault: a.x.g.o.Faults.Classify(&fault.Answer{
+		Provider: a.Provider.Name, Format: a.endpoint.Format, Header: a.found.resp.Header, Err: e}, time.Now())}
+	e.Message = a.clean(e.Message)
+	return f
 }
 
 // unreadable is the failure of an answer that breaks its format.
-func (a *answer) unreadable(err error) *failure {
-	f := a.broken("sent an answer that cannot be read")
+func (a *attempt) unreadable(err error) *failure {
+	f := broken("broken_answer", "The provider sent an answer that cannot be read.")
 	var e *translate.Error
 	if errors.As(err, &e) && e.Message != "" {
-		f.err.Message = "The provider's answer cannot be read: " + a.x.g.clean(e.Message, a.c)
+		f.err.Message = "The provider's answer cannot be read: " + a.clean(e.Message)
 	}
 	return f
 }
 
-// relayWhole answers when either side is not a stream: the provider's answer is
-// read to its end and then sent, in one piece or as a stream.
-func (a *answer) relayWhole(asIs bool) *failure {
-	whole, f := a.readWhole(asIs)
-	if f != nil {
-		return f
-	}
-	if err := a.decoder.Close(); err != nil && a.seen.failure == nil {
-		return a.unreadable(err)
-	}
-	if a.seen.failure != nil {
-		return a.failureInStream()
-	}
-	if a.seen.empty() && !(a.last && a.seen.finished) {
-		f := a.broken("gave an empty answer")
-		f.fault.Reason = "empty_answer"
-		return f
-	}
-	a.x.rec.FirstContent = time.Since(a.x.rec.Began)
-	a.whole = whole
+// deliverWhole sends an answer that was read to its end, in one piece or as a
+// stream.
+func (a *attempt) deliverWhole() *failure {
+	x := a.x
 	a.finish()
 	var err error
 	switch {
-	case a.x.rec.Stream:
-		err = a.x.out.stream(a.resp.Header, a.encoder.Bytes())
-	case asIs:
-		err = a.x.out.document(a.resp.Header, whole)
+	case x.rec.Stream:
+		err = x.out.stream(a.found.resp.Header, a.encoder.Bytes())
+	case a.encoder != nil:
+		err = x.out.document(a.found.resp.Header, a.encoder.Bytes())
 	default:
-		err = a.x.out.document(a.resp.Header, a.encoder.Bytes())
+		err = x.out.document(a.found.resp.Header, a.whole)
 	}
 	if err != nil {
 		return a.left()
@@ -400,32 +529,18 @@ func (a *answer) relayWhole(asIs bool) *failure {
 	return nil
 }
 
-// readWhole feeds the decoder to the end of the answer, and keeps the bytes if
-// they are to be passed on.
-func (a *answer) readWhole(keep bool) ([]byte, *failure) {
-	p := buffers.Get().(*[]byte)
-	defer buffers.Put(p)
-	var whole []byte
-	var total int64
-	for {
-		n, err := a.body.Read(*p)
-		if total += int64(n); total > a.x.g.o.Limits.Answer {
-			return nil, a.broken("gave an answer larger than this gateway takes")
-		}
-		if n > 0 {
-			if keep {
-				whole = append(whole, (*p)[:n]...)
-			}
-			if _, err := a.decoder.Write((*p)[:n]); err != nil && a.seen.failure == nil {
-				return nil, a.unreadable(err)
-			}
-		}
-		if err == io.EOF {
-			return whole, nil
-		}
-		if err != nil {
-			f, told := classifyTransport(a.ctx, a.x.ctx, err)
-			return nil, &failure{err: told, fault: f}
-		}
+// deliverDocument sends an answer that is no conversation.
+func (a *attempt) deliverDocument(body []byte) *failure {
+	x := a.x
+	x.rec.Outcome, x.rec.Status = store.Finished, http.StatusOK
+	a.note()
+	x.record()
+	var header http.Header
+	if a.found.resp != nil {
+		header = a.found.resp.Header
 	}
+	if err := x.out.document(header, body); err != nil {
+		return a.left()
+	}
+	return nil
 }

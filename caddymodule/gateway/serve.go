@@ -2,18 +2,24 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/store/limit"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/anthropic"
 	"github.com/nine-router/nine-router/translate/cohere"
@@ -28,6 +34,10 @@ type Gateway struct {
 	o      Options
 	codecs map[translate.Format]translate.Codec
 	snap   atomic.Pointer[snapshot]
+	found  discoveries
+	hedges hedges
+
+	reloading sync.Mutex
 }
 
 // New returns a gateway over what the options declare and the store holds. It
@@ -41,23 +51,30 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	def(&o.Limits.Body, DefaultBodyLimit)
 	def(&o.Limits.Answer, DefaultAnswerLimit)
 	def(&o.Limits.Event, DefaultEventLimit)
-	defTime := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
+	o.Times = o.Times.or(Times{
+		Connect: DefaultConnect, FirstContent: DefaultFirstContent, Silence: DefaultSilence,
+		Exchange: DefaultExchange, KeepAlive: DefaultKeepAlive,
+	})
+	if o.Retry.Rounds == 0 {
+		o.Retry.Rounds = DefaultRounds
 	}
-	defTime(&o.Times.FirstContent, DefaultFirstContent)
-	defTime(&o.Times.Silence, DefaultSilence)
-	defTime(&o.Times.Exchange, DefaultExchange)
-	defTime(&o.Times.KeepAlive, DefaultKeepAlive)
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
+	if o.Retry.BackOff <= 0 {
+		o.Retry.BackOff = DefaultBackOff
 	}
-	if o.Continuity == nil {
-		o.Continuity = NewContinuity()
+	if o.Hedge.Share <= 0 {
+		o.Hedge.Share = DefaultHedgeShare
 	}
-	if o.Health == nil {
-		o.Health = NewHealth()
+	if o.Pace.Within <= 0 {
+		o.Pace.Within = DefaultPaceWithin
+	}
+	if o.Keeping.Affinity == 0 {
+		o.Keeping.Affinity = DefaultAffinity
+	}
+	if err := o.Strategy.Check(); err != nil {
+		return nil, err
+	}
+	if err := o.own(ctx); err != nil {
+		return nil, err
 	}
 	g := &Gateway{o: o, codecs: map[translate.Format]translate.Codec{
 		translate.OpenAI:    openai.Codec{},
@@ -70,14 +87,45 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	return g, g.Reload(ctx)
 }
 
+// own gives the gateway one of its own of everything that it was not given.
+func (o *Options) own(ctx context.Context) (err error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	if o.Continuity == nil {
+		o.Continuity = NewContinuity()
+	}
+	if o.Board == nil {
+		o.Board = schedule.NewBoard()
+	}
+	if o.Affinity == nil {
+		o.Affinity = NewAffinity()
+	}
+	if o.Ledger == nil {
+		o.Ledger = limit.New(o.Store)
+	}
+	if o.Faults == nil {
+		o.Faults, err = fault.NewTable(nil)
+	}
+	return err
+}
+
+// rand gives a number in [0, 1), for jitter.
+func (g *Gateway) rand() float64 { return rand.Float64() }
+
 // Reload builds a new snapshot from what the store holds now. Exchanges under
 // way keep theirs. On an error the old one stays.
 func (g *Gateway) Reload(ctx context.Context) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
 	held, err := g.o.Store.Snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the state: %w", err)
 	}
-	s, err := g.o.build(held)
+	s, err := g.build(held)
 	if err != nil {
 		return err
 	}
@@ -115,23 +163,27 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request) (*store.Exchange
 		return nil, true
 	}
 	snap := g.snap.Load()
-	keyID, denied := g.authenticate(snap, r)
+	k, denied := g.authenticate(snap, r)
 	if denied != nil {
 		g.refuse(w, c.format, denied)
 		return nil, true
 	}
 	switch c.answer {
 	case byModels:
-		g.serveModels(w, snap, c)
+		g.serveModels(w, r, k, c)
 		return nil, true
 	case byShow:
-		g.serveShow(w, r, snap, c)
+		g.serveShow(w, r, snap, k, c)
 		return nil, true
 	case byKept:
-		g.serveKept(w, r, c, keyID)
+		g.serveKept(w, r, c, k.id)
 		return nil, true
 	}
-	return g.exchange(w, r, snap, c, keyID), true
+	if denied := k.may(c.op); denied != nil {
+		g.refuse(w, c.format, denied)
+		return nil, true
+	}
+	return g.exchange(w, r, snap, c, k), true
 }
 
 // upgrade answers GET of a path that is a socket for those who ask for one.
@@ -144,12 +196,15 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, c call) bool {
 			Message: "This path takes POST, or a WebSocket where the gateway has them switched on."})
 		return true
 	}
-	keyID, denied := g.authenticate(g.snap.Load(), r)
+	k, denied := g.authenticate(g.snap.Load(), r)
+	if denied == nil {
+		denied = k.may(c.op)
+	}
 	if denied != nil {
 		g.refuse(w, c.format, denied)
 		return true
 	}
-	g.serveSocket(w, r, c, keyID, func(*store.Exchange) {})
+	g.serveSocket(w, r, c, k, func(*store.Exchange) {})
 	return true
 }
 
@@ -180,7 +235,7 @@ func (g *Gateway) writeError(w http.ResponseWriter, f translate.Format, e *trans
 		h.Set("Retry-After", fmt.Sprint(int64((after+time.Second-1)/time.Second)))
 	}
 	if slices.Contains(final, told.Kind) {
-		h.Set("X-Should-Retry", "false")
+		h["X-Should-Retry"] = never
 	}
 	body := g.codecs[f].AppendError(nil, &told)
 	w.WriteHeader(told.Status)
@@ -198,20 +253,22 @@ func setID(h http.Header, f translate.Format, id string) {
 }
 
 // exchange carries one client request through all its attempts.
-func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, snap *snapshot, c call, keyID string) *store.Exchange {
+func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, snap *snapshot, c call, k *key) *store.Exchange {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), g.o.Times.Exchange, errExchangeTime)
 	defer cancel()
 	x := &exchange{
-		g: g, w: w, r: r, ctx: ctx, call: c, codec: g.codecs[c.format],
+		g: g, w: w, r: r, ctx: ctx, snap: snap, key: k, call: c, codec: g.codecs[c.format],
 		rec: store.Exchange{
-			ID: store.NewID("nrx"), Began: time.Now(), KeyID: keyID,
+			ID: store.NewID("nrx"), Began: time.Now(), KeyID: k.id,
 			Operation: string(c.op), ClientFormat: string(c.format),
 		},
 	}
 	defer x.release()
-	if failure := x.run(snap); failure != nil {
+	defer x.settle()
+	if failure := x.run(); failure != nil {
 		x.fail(failure)
 	}
+	g.o.Observer.End(r.Context(), &x.rec, &x.trace)
 	return &x.rec
 }
 
@@ -223,6 +280,7 @@ func (x *exchange) record() {
 	}
 	x.recorded = true
 	x.rec.Duration = time.Since(x.rec.Began)
+	x.rec.Trace, _ = json.Marshal(&x.trace) // of plain values: it cannot fail
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), 5*time.Second)
 	defer cancel()
 	if err := x.g.o.Store.Record(ctx, &x.rec); err != nil && !errors.Is(err, context.Canceled) {

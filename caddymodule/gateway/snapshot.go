@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 )
@@ -14,42 +17,46 @@ import (
 type snapshot struct {
 	rev       uint64
 	hasher    *store.Hasher
-	keys      map[store.KeyHash]string
-	strict    map[string]bool    // ids of keys, see [Strict]
+	keys      map[store.KeyHash]*key
 	providers map[string]*member // by prefix
-	aliases   map[string]string
-	combos    map[string][]string
-	bare      map[string][]*member // by the model's name without a prefix
+	byName    map[string]*member
+	names     map[string]*meaning // of aliases and combos
+	patterns  []pattern
+	bare      map[string]*meaning // by the model's name without a prefix
 	models    []Model
 }
 
-// A member is a provider with the connections it has here, best first.
+// A member is a provider with the connections it has here and how it is treated.
 type member struct {
-	*provider.Provider
-	connections []*store.Connection
+	*schedule.Provider
+	times  Times
+	models map[string]Times // of models that have their own
+	found  []string         // models that the provider was seen to list
 }
 
-// offers says that one of the provider's connections may use the model.
-func (m *member) offers(c *store.Connection, model string) bool {
-	return len(c.Models) == 0 || slices.Contains(c.Models, model)
+// timesOf returns the limits of time for one of the provider's models.
+func (m *member) timesOf(model string) *Times {
+	if len(m.models) > 0 {
+		if t, ok := m.models[model]; ok {
+			return &t
+		}
+	}
+	return &m.times
 }
 
 // build makes a snapshot of what is declared and what is stored.
-func (o *Options) build(snap *store.Snapshot) (*snapshot, error) {
+func (g *Gateway) build(snap *store.Snapshot) (*snapshot, error) {
+	o := &g.o
 	s := &snapshot{
-		rev:       snap.Rev,
-		hasher:    snap.Hasher,
-		keys:      keyTable(snap, o.Declared.Keys),
-		strict:    strictKeys(snap, o.Strict.Keys),
-		providers: make(map[string]*member),
-		aliases:   make(map[string]string),
-		combos:    make(map[string][]string),
-		bare:      make(map[string][]*member),
+		rev: snap.Rev, hasher: snap.Hasher,
+		providers: make(map[string]*member), byName: make(map[string]*member),
+		names: make(map[string]*meaning), bare: make(map[string]*meaning),
 	}
-	if err := o.addKeys(snap); err != nil {
+	var err error
+	if s.keys, err = o.keyTable(snap); err != nil {
 		return nil, err
 	}
-	members, err := o.members(snap)
+	members, err := g.members(snap)
 	if err != nil {
 		return nil, err
 	}
@@ -58,22 +65,12 @@ func (o *Options) build(snap *store.Snapshot) (*snapshot, error) {
 			return nil, err
 		}
 	}
-	if err := s.addNames(o.Declared.Aliases, snap.Aliases, o.Declared.Combos, snap.Combos); err != nil {
+	s.addBare(o, members)
+	if err := s.addNames(o, snap); err != nil {
 		return nil, err
 	}
-	return s, s.list(members)
-}
-
-// addKeys refuses a key's name that is declared and stored.
-func (o *Options) addKeys(snap *store.Snapshot) error {
-	for _, d := range o.Declared.Keys {
-		for i := range snap.Keys {
-			if k := &snap.Keys[i]; k.Name == d.Name && !k.Revoked {
-				return inBoth("key", d.Name)
-			}
-		}
-	}
-	return nil
+	s.list(members)
+	return s, nil
 }
 
 func inBoth(what, name string) error {
@@ -82,8 +79,8 @@ func inBoth(what, name string) error {
 
 // members returns the providers that can be asked: those with a connection, and
 // those that need none and were declared.
-func (o *Options) members(snap *store.Snapshot) ([]*member, error) {
-	catalogue := o.Catalogue
+func (g *Gateway) members(snap *store.Snapshot) ([]*member, error) {
+	o := &g.o
 	for _, n := range o.Declared.Nodes {
 		for i := range snap.Nodes {
 			if snap.Nodes[i].Name == n.Name {
@@ -100,124 +97,182 @@ func (o *Options) members(snap *store.Snapshot) ([]*member, error) {
 		}
 		made = append(made, p)
 	}
-	catalogue, err := catalogue.With(made...)
+	catalogue, err := o.Catalogue.With(made...)
 	if err != nil {
 		return nil, err
 	}
-	var members []*member
-	byName := make(map[string]*member)
-	find := func(name string) (*member, error) {
-		if m := byName[name]; m != nil {
-			return m, nil
-		}
-		p, ok := catalogue.Get(name)
-		if !ok {
-			return nil, fmt.Errorf("there is no provider %q", name)
-		}
-		m := &member{Provider: p}
-		byName[name] = m
-		members = append(members, m)
-		return m, nil
-	}
-	type named struct{ provider, name string }
-	seen := make(map[named]bool)
-	add := func(list []store.Connection) error {
-		for i := range list {
-			c := &list[i]
-			id := named{c.Provider, c.Name}
-			if seen[id] {
-				return inBoth("connection", c.Provider+"/"+c.Name)
-			}
-			seen[id] = true
-			m, err := find(c.Provider)
-			if err != nil {
-				return fmt.Errorf("connection %q: %w", c.Name, err)
-			}
-			if !c.Disabled {
-				m.connections = append(m.connections, c)
-			}
-		}
-		return nil
-	}
-	if err := add(o.Declared.Connections); err != nil {
-		return nil, err
-	}
-	if err := add(snap.Connections); err != nil {
+	connections, order, err := o.connections(snap, catalogue)
+	if err != nil {
 		return nil, err
 	}
 	for _, p := range made {
-		m, _ := find(p.Name)
-		if len(m.connections) == 0 && p.Keyless {
-			m.connections = []*store.Connection{{ID: "keyless:" + p.Name, Provider: p.Name, Name: "keyless"}}
+		if _, ok := connections[p.Name]; !ok && p.Keyless {
+			order = append(order, p.Name)
+			connections[p.Name] = []*store.Connection{{ID: "keyless:" + p.Name, Provider: p.Name, Name: "keyless"}}
 		}
 	}
-	for _, m := range members {
-		slices.SortStableFunc(m.connections, func(a, b *store.Connection) int { return a.Priority - b.Priority })
+	members := make([]*member, 0, len(order))
+	for _, name := range order {
+		p, _ := catalogue.Get(name)
+		members = append(members, g.member(p, connections[name]))
 	}
 	return members, nil
 }
 
+// connections returns those that are in use by their provider, and the providers
+// in the order in which they came.
+func (o *Options) connections(snap *store.Snapshot, catalogue *provider.Catalogue) (map[string][]*store.Connection, []string, error) {
+	all := make(map[string][]*store.Connection)
+	var order []string
+	type named struct{ provider, name string }
+	seen := make(map[named]bool)
+	for _, list := range [...][]store.Connection{o.Declared.Connections, snap.Connections} {
+		for i := range list {
+			c := &list[i]
+			id := named{c.Provider, c.Name}
+			if seen[id] {
+				return nil, nil, inBoth("connection", c.Provider+"/"+c.Name)
+			}
+			seen[id] = true
+			if _, ok := catalogue.Get(c.Provider); !ok {
+				return nil, nil, fmt.Errorf("connection %q: there is no provider %q", c.Name, c.Provider)
+			}
+			if _, ok := all[c.Provider]; !ok {
+				order = append(order, c.Provider)
+			}
+			if !c.Disabled {
+				all[c.Provider] = append(all[c.Provider], c)
+			} else {
+				all[c.Provider] = append(all[c.Provider], nil...)
+			}
+		}
+	}
+	return all, order, nil
+}
+
+// member makes a provider what it is here: with its connections and its settings.
+func (g *Gateway) member(p *provider.Provider, connections []*store.Connection) *member {
+	o := &g.o
+	if info := o.Declared.Models[p.Name]; len(info) > 0 {
+		p = p.WithInfo(info)
+	}
+	settings := o.Declared.Providers[p.Name]
+	m := &member{
+		Provider: o.Board.NewProvider(p, connections),
+		times:    settings.Times.or(o.Times),
+		found:    g.found.of(p.Name),
+	}
+	if len(settings.ModelTimes) > 0 {
+		m.models = make(map[string]Times, len(settings.ModelTimes))
+		for model, t := range settings.ModelTimes {
+			m.models[model] = t.or(m.times)
+		}
+	}
+	m.Strategy = settings.Strategy
+	if m.Strategy == "" {
+		m.Strategy = o.Strategy
+	}
+	m.Sticky, m.Limit, m.Queue, m.QueueTime = settings.Sticky, settings.MaxConcurrent, settings.Queue, settings.QueueTime
+	return m
+}
+
 func (s *snapshot) addProvider(m *member) error {
-	if len(m.connections) == 0 {
+	if len(m.Connections()) == 0 {
 		return nil
 	}
 	prefix := m.ModelPrefix()
 	if other := s.providers[prefix]; other != nil {
 		return fmt.Errorf("providers %q and %q have the same prefix %q", other.Name, m.Name, prefix)
 	}
-	s.providers[prefix] = m
-	for _, model := range m.known() {
-		s.bare[model] = append(s.bare[model], m)
-	}
+	s.providers[prefix], s.byName[m.Name] = m, m
 	return nil
 }
 
-// known lists the models that the member is known to offer.
+// known lists the models that the member is known to offer: by its connections'
+// lists, and for those that have none by its own or by what it was seen to list.
 func (m *member) known() []string {
 	var models []string
 	open := false
-	for _, c := range m.connections {
+	for _, c := range m.Connections() {
 		models = append(models, c.Models...)
 		open = open || len(c.Models) == 0
 	}
 	if open {
 		models = append(models, m.Models...)
+		if len(m.Models) == 0 {
+			models = append(models, m.found...)
+		}
 	}
 	slices.Sort(models)
 	return slices.Compact(models)
 }
 
-func (s *snapshot) addNames(aliases, storedAliases []store.Alias, combos, storedCombos []store.Combo) error {
-	for _, a := range slices.Concat(aliases, storedAliases) {
-		if _, ok := s.aliases[a.Name]; ok {
-			return inBoth("alias", a.Name)
-		}
-		s.aliases[a.Name] = a.Model
+// plan is a target of the member's as it is asked for.
+func (m *member) plan(model string) *schedule.Plan {
+	p := &schedule.Plan{Target: schedule.Target{Provider: m.Provider, Model: model}}
+	if info, ok := m.Model(model); ok && info.Price != nil {
+		// What an agent's turn is made of, roughly: much input, little output.
+		p.Price = float64(4*info.Price.Input + info.Price.Output)
 	}
-	for _, c := range slices.Concat(combos, storedCombos) {
-		if _, ok := s.combos[c.Name]; ok {
-			return inBoth("combo", c.Name)
-		}
-		if _, ok := s.aliases[c.Name]; ok {
-			return fmt.Errorf("%q is an alias and a combo", c.Name)
-		}
-		s.combos[c.Name] = c.Models
-	}
-	return nil
+	return p
 }
 
-// list makes the model list, and finds names that mean themselves.
-func (s *snapshot) list(members []*member) error {
-	for _, name := range sortedKeys(s.aliases) {
-		s.models = append(s.models, Model{ID: name, Owner: "alias", Note: s.aliases[name]})
-	}
-	for _, name := range sortedKeys(s.combos) {
-		s.models = append(s.models, Model{ID: name, Owner: "combo", Note: strings.Join(s.combos[name], ", ")})
-	}
-	for _, m := range s.models {
-		if err := s.acyclic(m.ID, nil); err != nil {
-			return err
+// addBare finds who offers a model that is named without a provider.
+func (s *snapshot) addBare(o *Options, members []*member) {
+	offers := make(map[string][]*schedule.Plan)
+	for _, m := range members {
+		if s.providers[m.ModelPrefix()] != m {
+			continue
 		}
+		for _, model := range m.known() {
+			offers[model] = append(offers[model], m.plan(model))
+		}
+	}
+	for model, plans := range offers {
+		plan := plans[0]
+		if len(plans) > 1 {
+			plan = o.Board.NewCombo("bare/"+model, o.Strategy, 0, plans, nil)
+		}
+		s.bare[model] = &meaning{plan: plan}
+	}
+}
+
+// addNames gives aliases and combos their meaning.
+func (s *snapshot) addNames(o *Options, snap *store.Snapshot) error {
+	b := &names{snapshot: s, board: o.Board, strategy: o.Strategy, aliases: map[string]string{}, combos: map[string]*store.Combo{}}
+	for _, list := range [...][]store.Alias{o.Declared.Aliases, snap.Aliases} {
+		for _, a := range list {
+			if _, ok := b.aliases[a.Name]; ok {
+				return inBoth("alias", a.Name)
+			}
+			b.aliases[a.Name] = a.Model
+		}
+	}
+	for _, list := range [...][]store.Combo{o.Declared.Combos, snap.Combos} {
+		for i := range list {
+			c := &list[i]
+			if _, ok := b.combos[c.Name]; ok {
+				return inBoth("combo", c.Name)
+			}
+			if _, ok := b.aliases[c.Name]; ok {
+				return fmt.Errorf("%q is an alias and a combo", c.Name)
+			}
+			if strings.Contains(c.Name, "*") {
+				return fmt.Errorf("combo %q: a pattern is the name of an alias, which may stand for a combo", c.Name)
+			}
+			if err := schedule.Strategy(c.Strategy).Check(); err != nil {
+				return fmt.Errorf("combo %q: %w", c.Name, err)
+			}
+			b.combos[c.Name] = c
+		}
+	}
+	return b.mean()
+}
+
+// list makes the model list.
+func (s *snapshot) list(members []*member) {
+	for _, name := range slices.Sorted(maps.Keys(s.names)) {
+		s.models = append(s.models, Model{ID: name, Owner: s.names[name].kind, Note: s.names[name].note})
 	}
 	for _, m := range members {
 		if s.providers[m.ModelPrefix()] != m {
@@ -227,31 +282,17 @@ func (s *snapshot) list(members []*member) error {
 			s.models = append(s.models, Model{ID: m.ModelPrefix() + "/" + model, Owner: m.Name})
 		}
 	}
-	return nil
 }
 
-func (s *snapshot) acyclic(name string, above []string) error {
-	if slices.Contains(above, name) {
-		return fmt.Errorf("%q means itself: %s", name, strings.Join(append(above, name), " → "))
-	}
-	above = append(above, name)
-	next := s.combos[name]
-	if to, ok := s.aliases[name]; ok {
-		next = []string{to}
-	}
-	for _, n := range next {
-		if err := s.acyclic(n, above); err != nil {
-			return err
+// or returns the times with those of another where there are none.
+func (t Times) or(other Times) Times {
+	for _, v := range [...]struct{ to, from *time.Duration }{
+		{&t.Connect, &other.Connect}, {&t.FirstContent, &other.FirstContent}, {&t.Silence, &other.Silence},
+		{&t.Exchange, &other.Exchange}, {&t.KeepAlive, &other.KeepAlive},
+	} {
+		if *v.to == 0 {
+			*v.to = *v.from
 		}
 	}
-	return nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return t
 }

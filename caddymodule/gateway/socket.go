@@ -40,7 +40,7 @@ const (
 // the events of its stream come back as messages. See
 // https://developers.openai.com/api/docs/guides/websocket-mode. Each request is
 // an exchange like any other; done is called with its record.
-func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, c call, keyID string, done func(*store.Exchange)) {
+func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, c call, k *key, done func(*store.Exchange)) {
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		// Browsers are kept out by the key, which they cannot send in a header.
 		CompressionMode: websocket.CompressionDisabled,
@@ -51,6 +51,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, c call, ke
 	defer conn.CloseNow()
 	conn.SetReadLimit(g.o.Limits.Body)
 	c.session = &session{}
+	snap := g.snap.Load()
 	for {
 		idle, cancel := context.WithTimeout(r.Context(), socketIdle)
 		kind, message, err := conn.Read(idle)
@@ -68,23 +69,24 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, c call, ke
 			for _, name := range [...]string{"Content-Encoding", "Content-Length", "Upgrade", "Connection"} {
 				req.Header.Del(name)
 			}
-			done(g.exchange(out, req, g.snap.Load(), c, keyID))
+			done(g.exchange(out, req, snap, c, k))
 		}
 		if err := out.finish(); err != nil {
 			return
 		}
-		if _, _, ok := g.stillWelcome(r, keyID); !ok {
-			conn.Close(websocket.StatusPolicyViolation, "the key was revoked")
+		var ok bool
+		if snap, k, ok = g.stillWelcome(r, k); !ok {
+			conn.Close(websocket.StatusPolicyViolation, "the key may not be used any more")
 			return
 		}
 	}
 }
 
 // stillWelcome says that the key that opened a socket would open it now.
-func (g *Gateway) stillWelcome(r *http.Request, keyID string) (*snapshot, string, bool) {
+func (g *Gateway) stillWelcome(r *http.Request, k *key) (*snapshot, *key, bool) {
 	snap := g.snap.Load()
-	id, denied := g.authenticate(snap, r)
-	return snap, id, denied == nil && id == keyID
+	now, denied := g.authenticate(snap, r)
+	return snap, now, denied == nil && now.id == k.id
 }
 
 // socketBody makes the body of a request out of a message.

@@ -200,3 +200,19 @@ func (p *Plan) Targets(visit func(*Plan) bool) bool {
 	}
 	return true
 }
+
+// Choice says that the plan may have more than one candidate.
+func (p *Plan) Choice() bool {
+	n := 0
+	return !p.Targets(func(l *Plan) bool {
+		for _, t := range l.Target.Provider.offering(l.Target.Model) {
+			n += len(t.connections)
+		}
+		return n < 2
+	})
+}
+
+// Has says that the plan may come to the target by the connection.
+func (p *Plan) Has(t Target, c *Connection) bool {
+	return !p.Targets(func(l *Plan) bool { return l.Target != t || !c.offers(t.Model) })
+}

@@ -152,3 +152,12 @@ func (t *Ticket) Fail(v Verdict, now time.Time) (mark *Mark) {
 	t.Done(now)
 	return mark
 }
+
+// Pace is the average time to first content of late of the candidate's model, 0 if
+// nothing is known.
+func (t *Ticket) Pace() time.Duration {
+	if t.on[2] == nil {
+		return 0
+	}
+	return t.on[2].Pace()
+}
