@@ -133,6 +133,10 @@ type Provider struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// The models that a node offers. Default: not known, any name is passed on.
 	Models []string `json:"models,omitempty"`
+	// What you know of its models, by name or by a pattern in which `*` stands
+	// for any text. All that fit a name are joined; a name wins over a pattern
+	// and a longer pattern over a shorter one.
+	ModelInfo map[string]*Model `json:"model_info,omitempty"`
 	// Its connections by name.
 	Connections map[string]*Connection `json:"connections,omitempty"`
 }

@@ -55,6 +55,12 @@ func init() {
 //			prefix   <prefix>
 //			header   <name> <value>
 //			models   <model...>
+//			model <name|pattern> {
+//				context    <tokens>
+//				max_output <tokens>
+//				lacks      <ability...>|nothing
+//				price      <input> <output> [<cache read> [<cache write>]]|free
+//			}
 //			api_key  <placeholder>
 //			connection <name> {
 //				api_key  <placeholder>
@@ -333,7 +339,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	once := once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
-		if option != "header" && option != "connection" {
+		if option != "header" && option != "connection" && option != "model" {
 			if err := once.check(d); err != nil {
 				return err
 			}
@@ -352,6 +358,8 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			err = pair(d, "header", &p.Headers)
 		case "models":
 			err = models(d, &p.Models)
+		case "model":
+			err = p.parseModel(d)
 		case "api_key":
 			c := new(Connection)
 			if err = oneArg(d, &c.APIKey); err == nil {

@@ -99,6 +99,10 @@ type Declared struct {
 	Aliases     []store.Alias
 	Combos      []store.Combo
 	Keys        []DeclaredKey
+
+	// Models is what the user knows of models, by provider and name or pattern:
+	// see [provider.Catalogue.WithInfo].
+	Models map[string]map[string]provider.Model
 }
 
 // A DeclaredKey is a client's key that stands in the configuration.
