@@ -163,6 +163,10 @@ type Provider struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// The models that a node offers. Default: not known, any name is passed on.
 	Models []string `json:"models,omitempty"`
+	// What you know of its models, by name or by a pattern in which `*` stands
+	// for any text. All that fit a name are joined; a name wins over a pattern
+	// and a longer pattern over a shorter one.
+	ModelInfo map[string]*Model `json:"model_info,omitempty"`
 	// Its connections by name.
 	Connections map[string]*Connection `json:"connections,omitempty"`
 
@@ -243,9 +247,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.options = gateway.Options{
 		Catalogue: catalogue, Declared: declared, Open: a.Open, QueryKeys: a.QueryKeys, NoSockets: a.NoSockets, Strict: a.Strict.options(),
 		Limits: gateway.Limits{Body: a.MaxBody, Answer: a.MaxAnswer, Event: a.MaxEvent},
-		Times: a.Times.options(), Retry: a.Retry.options(), Hedge: a.Hedge.options(), Pace: a.Pace.options(),
+		Times:  a.Times.options(), Retry: a.Retry.options(), Hedge: a.Hedge.options(), Pace: a.Pace.options(),
 		Keeping: gateway.Keeping{Affinity: time.Duration(a.Affinity)}, Strategy: schedule.Strategy(a.Strategy), DefaultModel: a.DefaultModel,
-		Faults: faults,
+		Faults:    faults,
 		Transport: transport, Logger: a.log,
 	}
 	// A contradiction within the configuration is told now; one with what is

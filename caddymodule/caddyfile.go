@@ -57,6 +57,12 @@ func init() {
 //			prefix   <prefix>
 //			header   <name> <value>
 //			models   <model...>
+//			model <name|pattern> {
+//				context    <tokens>
+//				max_output <tokens>
+//				lacks      <ability...>|nothing
+//				price      <input> <output> [<cache read> [<cache write>]]|free
+//			}
 //			api_key  <placeholder>
 //			strategy <strategy>
 //			sticky   <number>
@@ -311,7 +317,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		switch option {
-		case "header", "connection", "times", "fault":
+		case "header", "connection", "model", "times", "fault":
 		default:
 			if err := once.check(d); err != nil {
 				return err
@@ -331,6 +337,8 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			err = pair(d, "header", &p.Headers)
 		case "models":
 			err = models(d, &p.Models)
+		case "model":
+			err = p.parseModel(d)
 		case "api_key":
 			c := new(Connection)
 			if err = oneArg(d, &c.APIKey); err == nil {

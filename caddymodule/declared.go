@@ -41,7 +41,19 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 				Priority: c.Priority, Weight: c.Weight, MaxConcurrent: c.MaxConcurrent, Disabled: c.Disabled, Models: c.Models, APIKey: key,
 			})
 		}
-		if p.BaseURL == "" && len(p.Connections) == 0 {
+		known, err := p.models()
+		if err != nil {
+			return d, fmt.Errorf("provider %q: %w", name, err)
+		}
+		if len(known) > 0 {
+			if d.Models == nil {
+				d.Models = make(map[string]map[string]provider.Model)
+			}
+			d.Models[name] = known
+		}
+		entry, ok := catalogue.Get(name)
+		about := ok && !entry.Keyless && len(known) > 0 // its connections are made in the dashboard
+		if p.BaseURL == "" && len(p.Connections) == 0 && !about {
 			// A provider that needs no credential is connected by being named.
 			d.Connections = append(d.Connections, store.Connection{ID: "declared:" + name, Provider: name, Name: "keyless"})
 		}
@@ -73,4 +85,17 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 		d.Keys = append(d.Keys, gateway.DeclaredKey{Name: name, Secret: key, Limits: limits})
 	}
 	return d, nil
+}
+
+// models is what is said of the provider's models.
+func (p *Provider) models() (map[string]provider.Model, error) {
+	known := make(map[string]provider.Model, len(p.ModelInfo))
+	for _, name := range slices.Sorted(maps.Keys(p.ModelInfo)) {
+		m, err := p.ModelInfo[name].known()
+		if err != nil {
+			return nil, fmt.Errorf("model %q: %w", name, err)
+		}
+		known[name] = m
+	}
+	return known, nil
 }

@@ -17,7 +17,7 @@ import (
 type envelope struct {
 	body     []byte
 	model    string
-	from, to int // the place of the model's value in body, 0 if it is not there
+	from, to int  // the place of the model's value in body, 0 if it is not there
 	unnamed  bool // neither the body nor the path names a model
 	stream   bool
 

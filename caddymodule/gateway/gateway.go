@@ -174,8 +174,10 @@ type Declared struct {
 	Aliases     []store.Alias
 	Combos      []store.Combo
 	Keys        []DeclaredKey
-	Providers   map[string]Settings                  // by name
-	Models      map[string]map[string]provider.Model // what the operator says of models, by provider and name
+	Providers   map[string]Settings // by name
+	// Models is what the operator says of models, by provider and name or pattern:
+	// see [provider.Catalogue.WithInfo].
+	Models map[string]map[string]provider.Model
 }
 
 // Settings are how a provider is treated.

@@ -101,6 +101,9 @@ func (g *Gateway) members(snap *store.Snapshot) ([]*member, error) {
 	if err != nil {
 		return nil, err
 	}
+	if catalogue, err = catalogue.WithInfo(o.Declared.Models); err != nil {
+		return nil, err
+	}
 	connections, order, err := o.connections(snap, catalogue)
 	if err != nil {
 		return nil, err
@@ -153,9 +156,6 @@ func (o *Options) connections(snap *store.Snapshot, catalogue *provider.Catalogu
 // member makes a provider what it is here: with its connections and its settings.
 func (g *Gateway) member(p *provider.Provider, connections []*store.Connection) *member {
 	o := &g.o
-	if info := o.Declared.Models[p.Name]; len(info) > 0 {
-		p = p.WithInfo(info)
-	}
 	settings := o.Declared.Providers[p.Name]
 	m := &member{
 		Provider: o.Board.NewProvider(p, connections),

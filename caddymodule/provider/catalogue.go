@@ -27,6 +27,9 @@ func Builtin() (*Catalogue, error) {
 	if err := d.Decode(&list); err != nil {
 		return nil, fmt.Errorf("reading the catalogue: %w", err)
 	}
+	if err := readModels(builtinModels, list); err != nil {
+		return nil, fmt.Errorf("reading the list of models: %w", err)
+	}
 	return (&Catalogue{}).With(list...)
 }
 

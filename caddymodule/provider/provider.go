@@ -27,6 +27,13 @@ type Provider struct {
 	// any name is passed on.
 	Models []string `json:"models,omitempty"`
 
+	// Default is what is known of all its models, such as that they cost nothing
+	// because they run on this machine. Nil is nothing.
+	Default *Model `json:"-"`
+
+	// Info is what the user says of its models: see [Provider.WithInfo].
+	Info map[string]Model `json:"-"`
+
 	// Keyless says that it works without a credential, as local servers do.
 	Keyless bool `json:"keyless,omitempty"`
 
@@ -40,6 +47,11 @@ type Provider struct {
 	// Transport carries its requests, where it is not the network that does:
 	// the demo provider answers within the process. Nil is the gateway's.
 	Transport http.RoundTripper `json:"-"`
+
+	namePrefix string           // that models' names may have, see [Provider.Model]
+	builtin    map[string]Model // what came with the program
+	rules      []rule           // of Info, from the general to the particular
+	known      map[string]Model // all of it together, for names that are written somewhere
 }
 
 // An Endpoint is one format that a provider speaks at one base URL.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/provider"
+	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 )
 
@@ -53,6 +54,7 @@ func Provider() *provider.Provider {
 			{Format: translate.OpenAI, BaseURL: baseURL},
 			{Format: translate.Anthropic, BaseURL: baseURL},
 		},
+		Default:   &provider.Model{Price: &store.Price{}},
 		Transport: Transport{Pace: 150 * time.Millisecond},
 	}
 }
