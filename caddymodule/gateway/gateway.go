@@ -50,6 +50,9 @@ type Options struct {
 	Transport http.RoundTripper
 
 	Logger *zap.Logger
+
+	// Observer is told what happens. Nil is nobody.
+	Observer Observer
 }
 
 // Strict says whose requests are refused rather than answered when a provider's
