@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
@@ -94,6 +95,8 @@ type App struct {
 	// compression.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
+	ctx       caddy.Context
+	events    *caddyevents.App
 	log       *zap.Logger
 	options   gateway.Options
 	dataDir   string
@@ -157,9 +160,13 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision computes what the gateway is made of. It opens nothing, so that a
 // configuration can be validated beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.log = ctx.Logger()
+	a.ctx, a.log = ctx, ctx.Logger()
 	a.ready = make(chan struct{})
-	var err error
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	a.events = events.(*caddyevents.App)
 	if a.dataDir, err = a.directory(); err != nil {
 		return err
 	}
@@ -255,7 +262,10 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	a.options.Store, a.options.Health, a.options.Continuity = l.store, l.health, l.memory
+	if err := l.observer.expose(a.ctx.GetMetricsRegistry()); err != nil {
+		return errors.Join(err, l.release())
+	}
+	a.options.Store, a.options.Health, a.options.Continuity, a.options.Observer = l.store, l.health, l.memory, l.observer
 	g, err := gateway.New(context.Background(), a.options)
 	if err != nil {
 		return errors.Join(err, l.release())

@@ -25,22 +25,25 @@ var stores = caddy.NewUsagePool()
 // A lease is a reference to an open store and what belongs to it for as long as
 // the process lives.
 type lease struct {
-	dir    string
-	store  store.Store
-	health *gateway.Health
-	memory *gateway.Continuity
+	dir      string
+	store    store.Store
+	health   *gateway.Health
+	memory   *gateway.Continuity
+	observer *observer
 }
 
 // pooled is the value in the pool.
 type pooled struct {
-	store  store.Store
-	health *gateway.Health
-	memory *gateway.Continuity
-	log    *zap.Logger
+	store    store.Store
+	health   *gateway.Health
+	memory   *gateway.Continuity
+	observer *observer
+	log      *zap.Logger
 }
 
 // Destruct implements caddy.Destructor: the last reference is gone.
 func (p *pooled) Destruct() error {
+	p.observer.close()
 	if err := p.store.Close(); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
@@ -66,13 +69,14 @@ func acquire(dir string, key store.Secret, log *zap.Logger) (*lease, error) {
 		}
 		log.Info("store opened", zap.String("directory", dir))
 		closeAtExit()
-		return &pooled{store: s, health: gateway.NewHealth(), memory: gateway.NewContinuity(), log: log}, nil
+		// What is set aside is not known here until the gateway has a board.
+		return &pooled{store: s, health: gateway.NewHealth(), memory: gateway.NewContinuity(), observer: newObserver(nil, log), log: log}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	p := v.(*pooled)
-	return &lease{dir: dir, store: p.store, health: p.health, memory: p.memory}, nil
+	return &lease{dir: dir, store: p.store, health: p.health, memory: p.memory, observer: p.observer}, nil
 }
 
 var errGone = errors.New("the store is closed")
