@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
@@ -122,6 +123,8 @@ type App struct {
 	// compression.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
+	ctx       caddy.Context
+	events    *caddyevents.App
 	log       *zap.Logger
 	options   gateway.Options
 	dataDir   string
@@ -215,9 +218,13 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision computes what the gateway is made of. It opens nothing, so that a
 // configuration can be validated beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.log = ctx.Logger()
+	a.ctx, a.log = ctx, ctx.Logger()
 	a.ready = make(chan struct{})
-	var err error
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	a.events = events.(*caddyevents.App)
 	if a.dataDir, err = a.directory(); err != nil {
 		return err
 	}
@@ -316,7 +323,11 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	a.options.Store, a.options.Board, a.options.Continuity = l.store, l.board, l.memory
+	if err := l.observer.expose(a.ctx.GetMetricsRegistry()); err != nil {
+		return errors.Join(err, l.release())
+	}
+	o := &a.options
+	o.Store, o.Board, o.Affinity, o.Ledger, o.Continuity, o.Observer = l.store, l.board, l.affinity, l.ledger, l.memory, l.observer
 	g, err := gateway.New(context.Background(), a.options)
 	if err != nil {
 		return errors.Join(err, l.release())

@@ -8,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
 	"github.com/nine-router/nine-router/store"
@@ -28,14 +27,30 @@ func init() {
 // Placeholder | Description
 // ------------|-------------
 // `{http.nine_router.exchange}` | The id of the exchange, which is in the answer's header too
+// `{http.nine_router.operation}` | What was asked for: chat, embed, count_tokens …
+// `{http.nine_router.format}` | The wire format of the client
+// `{http.nine_router.stream}` | Whether the answer was to be streamed
 // `{http.nine_router.key}` | The id of the client's key
+// `{http.nine_router.requested}` | The model's name as the client sent it
 // `{http.nine_router.model}` | The model that answered, under the provider's own name
 // `{http.nine_router.provider}` | The provider that answered
 // `{http.nine_router.connection}` | The id of the connection that was used
-// `{http.nine_router.outcome}` | finished, failed, broken or cancelled
 // `{http.nine_router.attempts}` | How many upstream requests it took
-// `{http.nine_router.tokens.input}` | Input tokens, those from a cache included
+// `{http.nine_router.outcome}` | finished, failed, broken or cancelled
+// `{http.nine_router.scope}` | Whose fault a failure was: request, model, connection, provider, client or gateway
+// `{http.nine_router.reason}` | What the failure was, in a word
+// `{http.nine_router.tokens.input}` | Input tokens, those from and to a cache included
+// `{http.nine_router.tokens.cache_read}` | Of these, tokens that were read from a cache
+// `{http.nine_router.tokens.cache_write}` | Of these, tokens that were written to a cache
 // `{http.nine_router.tokens.output}` | Output tokens, reasoning included
+// `{http.nine_router.tokens.reasoning}` | Of these, tokens of reasoning
+// `{http.nine_router.cost}` | What it cost in US dollars, to the billionth; empty if the price is not known
+// `{http.nine_router.first_content}` | Milliseconds to the first content; empty if there was none
+// `{http.nine_router.duration}` | Milliseconds to the end of the answer
+//
+// They have a value once the exchange is over. The access log has the same in the
+// object `nine_router`, as far as it is known; numbers that have a unit are called
+// `cost_usd`, `first_content_ms` and `duration_ms` there.
 type Handler struct {
 	// The path that the API's paths begin after, such as `/ai`. Only they are
 	// answered then. Default: any.
@@ -117,44 +132,6 @@ func tell(r *http.Request, rec *store.Exchange) {
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.Object("nine_router", logged{rec}))
 	}
-}
-
-func placeholder(rec *store.Exchange, name string) (any, bool) {
-	switch name {
-	case "exchange":
-		return rec.ID, true
-	case "key":
-		return rec.KeyID, true
-	case "model":
-		return rec.Model, true
-	case "provider":
-		return rec.Provider, true
-	case "connection":
-		return rec.ConnectionID, true
-	case "outcome":
-		return string(rec.Outcome), true
-	case "attempts":
-		return rec.Attempts, true
-	case "tokens.input":
-		return rec.Input, true
-	case "tokens.output":
-		return rec.Output, true
-	}
-	return nil, false
-}
-
-type logged struct{ *store.Exchange }
-
-// MarshalLogObject implements zapcore.ObjectMarshaler.
-func (l logged) MarshalLogObject(e zapcore.ObjectEncoder) error {
-	for _, name := range [...]string{"exchange", "key", "model", "provider", "connection", "outcome"} {
-		v, _ := placeholder(l.Exchange, name)
-		e.AddString(name, v.(string))
-	}
-	e.AddInt("attempts", l.Attempts)
-	e.AddInt64("input", l.Input)
-	e.AddInt64("output", l.Output)
-	return nil
 }
 
 // Interface guards

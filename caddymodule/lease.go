@@ -15,6 +15,7 @@ import (
 	"github.com/nine-router/nine-router/caddymodule/gateway"
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/store/limit"
 )
 
 // stores holds one open store for each directory, whatever configurations come
@@ -26,27 +27,64 @@ var stores = caddy.NewUsagePool()
 // A lease is a reference to an open store and what belongs to it for as long as
 // the process lives.
 type lease struct {
-	dir    string
-	store  store.Store
-	board  *schedule.Board
-	memory *gateway.Continuity
+	dir string
+	shared
+}
+
+// shared is what all configurations of a process have in common: the store and
+// what is known beside it.
+type shared struct {
+	store    store.Store
+	board    *schedule.Board
+	affinity *gateway.Affinity
+	ledger   *limit.Ledger
+	memory   *gateway.Continuity
+	observer *observer
 }
 
 // pooled is the value in the pool.
 type pooled struct {
-	store  store.Store
-	board  *schedule.Board
-	memory *gateway.Continuity
-	log    *zap.Logger
+	shared
+	stop context.CancelFunc // of the background work
+	done chan struct{}      // closed when it has stopped
+	log  *zap.Logger
 }
 
 // Destruct implements caddy.Destructor: the last reference is gone.
 func (p *pooled) Destruct() error {
+	p.stop()
+	<-p.done
+	p.observer.close()
 	if err := p.store.Close(); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	p.log.Info("store closed")
 	return nil
+}
+
+// newPooled makes what belongs to a store that was just opened, and begins its
+// background work.
+func newPooled(s store.Store, log *zap.Logger) *pooled {
+	ctx, cancel := context.WithCancel(context.Background())
+	board := schedule.NewBoard()
+	p := &pooled{
+		shared: shared{store: s, board: board, affinity: gateway.NewAffinity(), ledger: limit.New(s), memory: gateway.NewContinuity(), observer: newObserver(board.Reports, log)},
+		stop:   cancel, done: make(chan struct{}), log: log,
+	}
+	if err := gateway.RestoreBoard(ctx, s, board); err != nil {
+		log.Error("nobody is set aside, whoever was", zap.Error(err))
+	}
+	go func() {
+		defer close(p.done)
+		defer func() {
+			// A panic here would take the whole web server down.
+			if v := recover(); v != nil {
+				log.Error("recovered from a panic in the background", zap.Any("panic", v), zap.Stack("stack"))
+			}
+		}()
+		gateway.KeepBoard(ctx, s, board, log)
+	}()
+	return p
 }
 
 // acquire opens the store in the directory, or takes a reference to it if it is
@@ -67,13 +105,13 @@ func acquire(dir string, key store.Secret, log *zap.Logger) (*lease, error) {
 		}
 		log.Info("store opened", zap.String("directory", dir))
 		closeAtExit()
-		return &pooled{store: s, board: schedule.NewBoard(), memory: gateway.NewContinuity(), log: log}, nil
+		return newPooled(s, log), nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	p := v.(*pooled)
-	return &lease{dir: dir, store: p.store, board: p.board, memory: p.memory}, nil
+	return &lease{dir: dir, shared: p.shared}, nil
 }
 
 var errGone = errors.New("the store is closed")

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
+	"strconv"
+	"strings"
 )
 
 // Money is an amount in nano-dollars: 1e-9 US dollars.
@@ -22,6 +25,19 @@ func (m Money) Add(n Money) Money {
 		return math.MinInt64
 	}
 	return sum
+}
+
+// USD returns the amount in US dollars as a decimal number, exactly: "0.0025".
+func (m Money) USD() string {
+	sign, n := "", uint64(m)
+	if m < 0 {
+		sign, n = "-", -n
+	}
+	dollars, rest := n/uint64(Dollar), n%uint64(Dollar)
+	if rest == 0 {
+		return sign + strconv.FormatUint(dollars, 10)
+	}
+	return sign + strings.TrimRight(fmt.Sprintf("%d.%09d", dollars, rest), "0")
 }
 
 // A Price is what a million tokens of a model cost. A cache price of 0 is that of

@@ -58,14 +58,15 @@ func (x *exchange) afford(a *attempt) *failure {
 	if x.reserved == nil || !x.key.limits.Spends() || x.call.op == provider.CountTokens {
 		return nil
 	}
-	info, ok := a.Provider.Model(a.Model)
-	if !ok || info.Price == nil {
+	input, output := x.estimate()
+	info, _ := a.Provider.Model(a.Model)
+	price := info.PriceAt(input)
+	if price == nil {
 		return &failure{fault: fault.Fault{Scope: fault.Gateway, Reason: "price_unknown"}, err: &translate.Error{Status: http.StatusPaymentRequired, Kind: translate.Billing, Code: "price_unknown",
 			Message: "The key has a budget, and what " + quote(a.Provider.ModelPrefix()+"/"+a.Model) + " costs is not known here. Its price has to be configured first."}}
 	}
-	input, output := x.estimate()
 	now := time.Now()
-	if denied := x.reserved.Adjust(input+output, info.Price.Cost(input, 0, 0, output), now); denied != nil {
+	if denied := x.reserved.Adjust(input+output, price.Cost(input, 0, 0, output), now); denied != nil {
 		return x.denied(denied, now)
 	}
 	return nil

@@ -453,9 +453,9 @@ func (a *attempt) meter() {
 // price says what it cost.
 func (a *attempt) price() {
 	rec := &a.x.rec
-	info, ok := a.Provider.Model(a.Model)
-	if rec.Priced = ok && info.Price != nil; rec.Priced {
-		rec.Price = *info.Price
+	info, _ := a.Provider.Model(a.Model)
+	if price := info.PriceAt(rec.Input); price != nil {
+		rec.Priced, rec.Price = true, *price
 		rec.Cost = rec.Price.Cost(rec.Input, rec.CacheRead, rec.CacheWrite, rec.Output)
 	}
 }
