@@ -28,7 +28,7 @@ type Exchange struct {
 	Reason  string  `json:"reason,omitempty"`
 
 	// UsageReported says that the provider told the tokens. Without it they are
-	// unknown, and zero here.
+	// the gateway's estimate of what it sent and got, by their size.
 	UsageReported bool  `json:"usage_reported"`
 	Input         int64 `json:"input"`
 	CacheRead     int64 `json:"cache_read,omitempty"`

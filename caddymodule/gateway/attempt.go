@@ -38,6 +38,8 @@ type attempt struct {
 	op       provider.Operation
 	passing  bool // both sides speak the same format, and nothing stands against passing bytes
 	hedge    bool
+	alone    bool        // nobody else is left; known only where the pace is guarded
+	slow     atomic.Bool // it is too slow, and alone
 
 	rec    store.Attempt
 	ctx    context.Context

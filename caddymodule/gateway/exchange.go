@@ -46,7 +46,17 @@ type exchange struct {
 	out      client // what the client has been sent
 	rec      store.Exchange
 	trace    store.Trace
+	observed bool // the observer knows of it
 	recorded bool
+}
+
+// begun tells the observer of the exchange, once: as soon as it is known what is
+// asked for, or at its end.
+func (x *exchange) begun() {
+	if !x.observed {
+		x.observed = true
+		x.g.o.Observer.Begin(x.ctx, &x.rec)
+	}
 }
 
 // run reads the request and tries one candidate after the other.
@@ -72,7 +82,7 @@ func (x *exchange) run() *failure {
 	x.foreign = translate.HasSeal(env.body)
 	x.rec.Requested, x.rec.Stream = env.model, env.stream && x.call.op == provider.Chat
 	x.trace.Requested = env.model
-	x.g.o.Observer.Begin(x.ctx, &x.rec)
+	x.begun()
 	if f := x.reserve(); f != nil {
 		return f
 	}
@@ -128,6 +138,9 @@ func (x *exchange) goOver(pass *schedule.Pass) *failure {
 			return x.nobody(pass)
 		}
 		a := x.attempt(t)
+		if x.g.o.Pace.CharactersPerSecond > 0 {
+			a.alone = !pass.More()
+		}
 		if f := x.afford(a); f != nil {
 			t.Done(time.Now())
 			x.passOver(t.Candidate, f.fault.Reason, time.Time{})

@@ -15,6 +15,7 @@ import (
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/responses"
+	"github.com/nine-router/nine-router/translate/tokens"
 )
 
 // maxHeld bounds what is held back of a stream before its first content, in
@@ -191,9 +192,15 @@ func (a *attempt) ready() bool {
 	if a.phase.CompareAndSwap(waiting, streaming) {
 		// From here on the provider shows what it can do.
 		a.watch.Stop()
-		a.watch = time.AfterFunc(pace.Within, func() { a.cancel(errSlow) })
+		a.watch = time.AfterFunc(pace.Within, func() {
+			if a.alone {
+				a.slow.Store(true) // better than nobody
+				return
+			}
+			a.cancel(errSlow)
+		})
 	}
-	return a.seen.letters >= int(pace.Within.Seconds()*float64(pace.CharactersPerSecond)) || len(a.held) >= maxHeld
+	return a.slow.Load() || a.seen.letters >= int(pace.Within.Seconds()*float64(pace.CharactersPerSecond)) || len(a.held) >= maxHeld
 }
 
 // wellAgain tells the scheduler that the candidate has content.
@@ -444,6 +451,14 @@ func (a *attempt) meter() {
 	rec.UsageReported = a.seen.reported
 	rec.Input, rec.CacheRead, rec.CacheWrite = u.Input+u.ToolInput, u.CacheRead, u.CacheWrite
 	rec.Output, rec.Reasoning = u.Billed(), u.Reasoning
+	// What the provider does not tell is estimated, or else whoever leaves before
+	// the end, or asks for no figures, would never come up against a limit.
+	if a.seen.letters > 0 && !u.HasInput {
+		rec.Input = tokens.Rough(len(a.x.env.body))
+	}
+	if a.seen.letters > 0 && !(u.HasOutput && a.seen.finished) {
+		rec.Output = max(rec.Output, tokens.Rough(a.seen.letters))
+	}
 	if a.encoder != nil {
 		rec.Losses = len(a.losses) + len(a.encoder.Losses())
 	}

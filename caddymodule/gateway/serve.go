@@ -268,7 +268,8 @@ func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, snap *snapsho
 	if failure := x.run(); failure != nil {
 		x.fail(failure)
 	}
-	g.o.Observer.End(r.Context(), &x.rec, &x.trace)
+	x.begun()
+	g.o.Observer.End(ctx, &x.rec, &x.trace)
 	return &x.rec
 }
 

@@ -147,26 +147,23 @@ func (p *Pass) Leave(t Target) {
 	p.full = slices.DeleteFunc(p.full, func(c Candidate) bool { return c.Target == t })
 }
 
-// MoreTargets says that somebody with another target than this may still come.
-// It may say so of one that is then set aside.
-func (p *Pass) MoreTargets(t Target) bool {
-	more := false
-	p.plan.Targets(func(l *Plan) bool {
-		if l.Target == t || slices.Contains(p.left, l.Target) || p.Barred != nil && p.Barred(l) != "" {
+// More says that somebody else may be asked who stands well now.
+func (p *Pass) More() bool {
+	now := p.now()
+	return !p.plan.Targets(func(l *Plan) bool {
+		if slices.Contains(p.left, l.Target) || p.Barred != nil && p.Barred(l) != "" {
 			return true
 		}
 		for _, tier := range l.Target.Provider.offering(l.Target.Model) {
 			for _, c := range tier.connections {
 				k := taken{c, l.Target.Model}
-				if _, ok := p.taken[k]; !ok && k != p.first {
-					more = true
+				if _, ok := p.taken[k]; !ok && k != p.first && p.board.stands(Candidate{l.Target, c}, now) {
 					return false
 				}
 			}
 		}
 		return true
 	})
-	return more
 }
 
 // next returns the next candidate in order, whatever its standing.

@@ -203,16 +203,6 @@ func TestThePreferredOneIsFirstWhileItIsWell(t *testing.T) {
 	}
 }
 
-// stands says that nothing keeps the candidate from being asked.
-func stands(b *Board, c Candidate, now time.Time) bool {
-	for _, s := range b.dependsOn(c) {
-		if until, _ := s.refusal(now); !until.IsZero() {
-			return false
-		}
-	}
-	return true
-}
-
 // What was under way together and fails together is one failure: a burst neither
 // opens a breaker nor makes a pause longer.
 func TestABurstIsOneFailure(t *testing.T) {
@@ -258,7 +248,7 @@ func TestTargetsThatAreLeftAndBarred(t *testing.T) {
 		return ""
 	}
 	tk := pass.Next()
-	if tk.Model != "a" || !pass.MoreTargets(tk.Target) {
+	if tk.Model != "a" || !pass.More() {
 		t.Fatalf("%+v", tk.Target)
 	}
 	pass.Leave(tk.Target)
@@ -314,7 +304,7 @@ func TestAnyMixOfFailures(t *testing.T) {
 			well := map[Candidate]bool{}
 			plan.Targets(func(l *Plan) bool {
 				for _, c := range l.Target.Provider.list {
-					if c := (Candidate{l.Target, c}); stands(b, c, now) {
+					if c := (Candidate{l.Target, c}); b.stands(c, now) {
 						well[c] = true
 					}
 				}
@@ -363,7 +353,7 @@ func TestAnyMixOfFailures(t *testing.T) {
 				}
 				// Who fell ill meanwhile may be left out, even if well again later.
 				for c := range well {
-					if !stands(b, c, now) {
+					if !b.stands(c, now) {
 						delete(well, c)
 					}
 				}

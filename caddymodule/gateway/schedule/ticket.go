@@ -66,6 +66,16 @@ func (b *Board) dependsOn(c Candidate) [4]*Standing {
 		b.known(Subject{Provider: c.Provider.Name, Model: c.Model}), b.known(Subject{c.Provider.Name, c.Connection.ID, c.Model})}
 }
 
+// stands says that nothing keeps the candidate from being asked, unless it is full.
+func (b *Board) stands(c Candidate, now time.Time) bool {
+	for _, s := range b.dependsOn(c) {
+		if until, _ := s.refusal(now); !until.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
 // leave gives back what was to be probed, unproven.
 func (t *Ticket) leave() {
 	for i, s := range t.probes {
