@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,8 @@ func init() {
 //			exchange      <duration>
 //			keep_alive    <duration>|off
 //		}
+//		proxy        <url...>|none
+//		proxy_strict on|off
 //		transport <name> {
 //			...
 //		}
@@ -55,11 +58,19 @@ func init() {
 //			prefix   <prefix>
 //			header   <name> <value>
 //			models   <model...>
+//			private
+//			proxy        <url...>|none
+//			proxy_strict on|off
+//			transport <name> {
+//				...
+//			}
 //			api_key  <placeholder>
 //			connection <name> {
 //				api_key  <placeholder>
 //				priority <number>
 //				models   <model...>
+//				proxy        <url...>|none
+//				proxy_strict on|off
 //				disabled
 //			}
 //		}
@@ -124,7 +135,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "times":
 			err = a.parseTimes(d)
 		case "transport":
-			err = a.parseTransport(d)
+			err = parseTransport(d, &a.TransportRaw)
+		case "proxy":
+			err = a.parseProxy(d)
+		case "proxy_strict":
+			err = onOff(d, &a.ProxyStrict)
 		case "provider":
 			err = a.parseProvider(d)
 		case "alias":
@@ -281,7 +296,7 @@ func (a *App) parseStrict(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *App) parseTransport(d *caddyfile.Dispenser) error {
+func parseTransport(d *caddyfile.Dispenser, to *json.RawMessage) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -290,7 +305,7 @@ func (a *App) parseTransport(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	a.TransportRaw = caddyconfig.JSONModuleObject(m, "protocol", name, nil)
+	*to = caddyconfig.JSONModuleObject(m, "protocol", name, nil)
 	return nil
 }
 
@@ -359,6 +374,14 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			}
 		case "connection":
 			err = p.parseConnection(d)
+		case "private":
+			err = flag(d, &p.Private)
+		case "proxy":
+			err = p.parseProxy(d)
+		case "proxy_strict":
+			err = onOff(d, &p.ProxyStrict)
+		case "transport":
+			err = parseTransport(d, &p.TransportRaw)
 		default:
 			err = d.Errf("provider has no option %q", option)
 		}
@@ -428,6 +451,10 @@ func (p *Provider) parseConnection(d *caddyfile.Dispenser) error {
 			err = models(d, &c.Models)
 		case "disabled":
 			err = flag(d, &c.Disabled)
+		case "proxy":
+			err = c.parseProxy(d)
+		case "proxy_strict":
+			err = onOff(d, &c.ProxyStrict)
 		default:
 			err = d.Errf("connection has no option %q", d.Val())
 		}

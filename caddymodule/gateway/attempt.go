@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/nine-router/nine-router/caddymodule/provider"
+	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/responses"
 )
@@ -55,7 +56,7 @@ func (x *exchange) attempt(c *candidate, last bool) *failure {
 		x.g.o.Logger.Error("building an upstream request", zap.String("exchange", x.rec.ID), zap.String("provider", c.provider.Name), zap.Error(err))
 		return &failure{err: internal(), fault: fault{Scope: ScopeGateway, Reason: "request"}}
 	}
-	resp, err := x.g.transport(c.provider).RoundTrip(req)
+	resp, err := x.g.transport(c.provider, c.connection).RoundTrip(req)
 	if err != nil {
 		f, told := classifyTransport(ctx, x.ctx, err)
 		return &failure{err: told, fault: f}
@@ -223,9 +224,12 @@ func internal() *translate.Error {
 		Message: "The gateway failed. Its log has more under this request's id."}
 }
 
-func (g *Gateway) transport(p *provider.Provider) http.RoundTripper {
+func (g *Gateway) transport(p *provider.Provider, c *store.Connection) http.RoundTripper {
 	if p.Transport != nil {
 		return p.Transport
+	}
+	if g.o.Transports != nil {
+		return g.o.Transports.For(p, c)
 	}
 	return g.o.Transport
 }

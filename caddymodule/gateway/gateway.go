@@ -49,7 +49,18 @@ type Options struct {
 	// not follow redirects nor undo compression on its own.
 	Transport http.RoundTripper
 
+	// Transports has the way to each provider and connection. Nil is Transport
+	// for all.
+	Transports Transports
+
 	Logger *zap.Logger
+}
+
+// Transports are the ways to the providers: what carries requests to a provider
+// with one of its connections. They must not follow redirects nor undo
+// compression. For is called for each attempt, by many at a time.
+type Transports interface {
+	For(p *provider.Provider, c *store.Connection) http.RoundTripper
 }
 
 // Strict says whose requests are refused rather than answered when a provider's

@@ -36,7 +36,7 @@ func (g *Gateway) Probe(ctx context.Context, connectionID string) (Probe, error)
 	if err != nil {
 		return Probe{}, fmt.Errorf("asking %s for its models: %w", m.Name, err)
 	}
-	resp, err := g.transport(m.Provider).RoundTrip(req)
+	resp, err := g.transport(m.Provider, c).RoundTrip(req)
 	if err != nil {
 		// The transport's error has the URL but no credential: that is in a header.
 		return Probe{Detail: g.clean(err.Error(), &candidate{connection: c}), Took: time.Since(began)}, nil
