@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -36,9 +37,9 @@ type kind struct {
 
 // A choice is the transport of one connection, as long as nothing changes.
 type choice struct {
-	rev  uint64
-	kind kind // without its proxies
-	rt   http.RoundTripper
+	proxies []store.Secret
+	kind    kind // but for its proxies
+	rt      http.RoundTripper
 }
 
 func newTransports(own []netip.AddrPort) *Transports {
@@ -94,10 +95,10 @@ func (t *Transports) withOwn(k kind, c *store.Connection) http.RoundTripper {
 	t.mu.RLock()
 	was, ok := t.chosen[c.ID]
 	t.mu.RUnlock()
-	if ok && was.rev == c.Rev && was.kind == k {
+	if ok && was.kind == k && slices.Equal(was.proxies, c.Proxies) {
 		return was.rt
 	}
-	now := choice{rev: c.Rev, kind: k}
+	now := choice{proxies: slices.Clone(c.Proxies), kind: k}
 	k.proxies = joined(c.Proxies)
 	now.rt = t.of(k)
 	t.mu.Lock()
