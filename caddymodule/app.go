@@ -9,14 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
@@ -119,6 +117,8 @@ type App struct {
 	// Rules of your own about whose fault an answer is, for all providers.
 	Faults []FaultRule `json:"faults,omitempty"`
 
+	Outbound
+
 	// How providers are reached. Default: Caddy's HTTP transport, without
 	// compression.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
@@ -135,6 +135,8 @@ type App struct {
 	running   *gateway.Gateway
 	sites     []site
 	stopWatch context.CancelFunc
+
+	transports *Transports
 }
 
 // Times bound how long an exchange may take. None of them can be switched off,
@@ -192,6 +194,12 @@ type Provider struct {
 	ModelTimes map[string]*Times `json:"model_times,omitempty"`
 	// Rules of your own about whose fault one of its answers is.
 	Faults []FaultRule `json:"faults,omitempty"`
+	// Lets the name of a node lead to this machine or a private network. Without,
+	// only an address that is written as such may. Default: false.
+	Private bool `json:"private,omitempty"`
+	Outbound
+	// How it is reached. Default: the app's transport.
+	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 }
 
 // Connection is one credential at a provider.
@@ -208,6 +216,7 @@ type Connection struct {
 	Models []string `json:"models,omitempty"`
 	// Keeps the connection but does not use it. Default: false.
 	Disabled bool `json:"disabled,omitempty"`
+	Outbound
 }
 
 // CaddyModule returns the Caddy module information.
@@ -247,8 +256,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	transport, err := a.transport(ctx)
-	if err != nil {
+	if a.transports, err = a.outbound(ctx, repl); err != nil {
 		return err
 	}
 	a.options = gateway.Options{
@@ -256,8 +264,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		Limits: gateway.Limits{Body: a.MaxBody, Answer: a.MaxAnswer, Event: a.MaxEvent},
 		Times:  a.Times.options(), Retry: a.Retry.options(), Hedge: a.Hedge.options(), Pace: a.Pace.options(),
 		Keeping: gateway.Keeping{Affinity: time.Duration(a.Affinity)}, Strategy: schedule.Strategy(a.Strategy), DefaultModel: a.DefaultModel,
-		Faults:    faults,
-		Transport: transport, Logger: a.log,
+		Faults: faults, Transports: a.transports, Logger: a.log,
 	}
 	// A contradiction within the configuration is told now; one with what is
 	// stored can only be seen when the store is open.
@@ -293,28 +300,6 @@ func reveal(repl *caddy.Replacer, what, text string) (store.Secret, error) {
 		return store.Secret{}, fmt.Errorf("%s: the placeholder has no value: is the variable or file there?", what)
 	}
 	return store.NewSecret(plain), nil
-}
-
-// transport returns how providers are reached. The gateway bounds the time of
-// answers itself, and a compressed stream would arrive in lumps.
-func (a *App) transport(ctx caddy.Context) (http.RoundTripper, error) {
-	if a.TransportRaw != nil {
-		m, err := ctx.LoadModule(a, "TransportRaw")
-		if err != nil {
-			return nil, fmt.Errorf("loading the transport: %w", err)
-		}
-		rt, ok := m.(http.RoundTripper)
-		if !ok {
-			return nil, errors.New("the transport cannot carry requests")
-		}
-		return rt, nil
-	}
-	off := false
-	t := &reverseproxy.HTTPTransport{Compression: &off, KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: 512}}
-	if err := t.Provision(ctx); err != nil {
-		return nil, fmt.Errorf("provisioning the transport: %w", err)
-	}
-	return t, nil
 }
 
 // Start opens the store and lets requests in.
@@ -370,6 +355,9 @@ func (a *App) Cleanup() error {
 	if a.stopWatch != nil {
 		a.stopWatch()
 		a.stopWatch = nil
+	}
+	if a.transports != nil {
+		a.transports.CloseIdleConnections()
 	}
 	if !a.acquired {
 		return nil

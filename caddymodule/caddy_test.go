@@ -106,7 +106,7 @@ func TestTheExampleIsValidAndFormatted(t *testing.T) {
 func uncomment(text string) string {
 	words := []string{"data_dir", "encryption_key", "provider", "api_key", "connection", "priority", "models", "disabled", "}", "format", "base_url",
 		"prefix", "header", "combo", "anthropic/", "openai/", "key ", "open", "query_keys", "max_", "times", "first_content", "silence", "exchange",
-		"keep_alive", "sockets", "model ", "context", "lacks", "price", "strict", "keys ", "transport", "compression", "dial_timeout", "network_proxy"}
+		"keep_alive", "sockets", "model ", "context", "lacks", "price", "strict", "keys ", "transport", "compression", "dial_timeout", "private", "proxy socks5", "proxy_strict on"}
 	var out []string
 	for line := range strings.Lines(text) {
 		bare := strings.TrimLeft(line, "\t")

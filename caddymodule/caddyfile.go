@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,8 @@ func init() {
 //		retry off | { ... }
 //		hedge { ... }
 //		fault [<status...>] { ... }
+//		proxy        <url...>|none
+//		proxy_strict on|off
 //		transport <name> {
 //			...
 //		}
@@ -63,6 +66,12 @@ func init() {
 //				lacks      <ability...>|nothing
 //				price      <input> <output> [<cache read> [<cache write>]]|free
 //			}
+//			private
+//			proxy        <url...>|none
+//			proxy_strict on|off
+//			transport <name> {
+//				...
+//			}
 //			api_key  <placeholder>
 //			strategy <strategy>
 //			sticky   <number>
@@ -76,6 +85,8 @@ func init() {
 //				weight   <number>
 //				max_concurrent <number>
 //				models   <model...>
+//				proxy        <url...>|none
+//				proxy_strict on|off
 //				disabled
 //			}
 //		}
@@ -159,7 +170,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "fault":
 			err = parseFault(d, &a.Faults)
 		case "transport":
-			err = a.parseTransport(d)
+			err = parseTransport(d, &a.TransportRaw)
+		case "proxy":
+			err = a.parseProxy(d)
+		case "proxy_strict":
+			err = onOff(d, &a.ProxyStrict)
 		case "provider":
 			err = a.parseProvider(d)
 		case "alias":
@@ -287,7 +302,7 @@ func (a *App) parseStrict(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *App) parseTransport(d *caddyfile.Dispenser) error {
+func parseTransport(d *caddyfile.Dispenser, to *json.RawMessage) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -296,7 +311,7 @@ func (a *App) parseTransport(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	a.TransportRaw = caddyconfig.JSONModuleObject(m, "protocol", name, nil)
+	*to = caddyconfig.JSONModuleObject(m, "protocol", name, nil)
 	return nil
 }
 
@@ -358,6 +373,14 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			err = p.parseTimes(d)
 		case "fault":
 			err = parseFault(d, &p.Faults)
+		case "private":
+			err = flag(d, &p.Private)
+		case "proxy":
+			err = p.parseProxy(d)
+		case "proxy_strict":
+			err = onOff(d, &p.ProxyStrict)
+		case "transport":
+			err = parseTransport(d, &p.TransportRaw)
 		default:
 			err = d.Errf("provider has no option %q", option)
 		}
@@ -431,6 +454,10 @@ func (p *Provider) parseConnection(d *caddyfile.Dispenser) error {
 			err = models(d, &c.Models)
 		case "disabled":
 			err = flag(d, &c.Disabled)
+		case "proxy":
+			err = c.parseProxy(d)
+		case "proxy_strict":
+			err = onOff(d, &c.ProxyStrict)
 		default:
 			err = d.Errf("connection has no option %q", d.Val())
 		}

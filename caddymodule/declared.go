@@ -22,9 +22,9 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 			p = &Provider{}
 		}
 		if p.BaseURL != "" {
-			d.Nodes = append(d.Nodes, store.Node{Name: name, Prefix: p.Prefix, Format: p.Format, BaseURL: p.BaseURL, Headers: p.Headers, Models: p.Models})
-		} else if p.Format != "" || p.Prefix != "" || len(p.Headers) > 0 || len(p.Models) > 0 {
-			return d, fmt.Errorf("provider %q: format, prefix, headers and models belong to a node, which needs a base_url", name)
+			d.Nodes = append(d.Nodes, store.Node{Name: name, Prefix: p.Prefix, Format: p.Format, BaseURL: p.BaseURL, Headers: p.Headers, Models: p.Models, Private: p.private()})
+		} else if p.Format != "" || p.Prefix != "" || len(p.Headers) > 0 || len(p.Models) > 0 || p.Private {
+			return d, fmt.Errorf("provider %q: format, prefix, headers, models and private belong to a node, which needs a base_url", name)
 		}
 		d.Providers[name] = p.settings()
 		if err := d.Providers[name].Strategy.Check(); err != nil {
@@ -36,8 +36,12 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 			if err != nil {
 				return d, err
 			}
+			proxies, err := c.Outbound.reveal(repl, fmt.Sprintf("provider %q, connection %q, ", name, conn))
+			if err != nil {
+				return d, err
+			}
 			d.Connections = append(d.Connections, store.Connection{
-				ID: "declared:" + name + "/" + conn, Provider: name, Name: conn,
+				ID: declaredID(name, conn), Proxies: proxies, Provider: name, Name: conn,
 				Priority: c.Priority, Weight: c.Weight, MaxConcurrent: c.MaxConcurrent, Disabled: c.Disabled, Models: c.Models, APIKey: key,
 			})
 		}

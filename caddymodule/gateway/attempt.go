@@ -177,6 +177,9 @@ func (a *attempt) open() *failure {
 	if err != nil {
 		f := classifyTransport(a.ctx, x.ctx, err)
 		f.cheap = f.fault.Reason == "unreachable" || f.fault.Reason == "broken_off"
+		if f.fault.Reason == "proxy_failed" && len(a.Connection.Proxies) > 0 {
+			f.fault.Scope = fault.Connection // they are its own
+		}
 		return f
 	}
 	a.found.resp = resp
@@ -336,6 +339,9 @@ func (g *Gateway) transport(p *provider.Provider, c *store.Connection) http.Roun
 	case p.Transport != nil:
 		return p.Transport
 	case g.o.Transports != nil:
+		return g.o.Transports.For(p, c)
+	}
+	if g.o.Transports != nil {
 		return g.o.Transports.For(p, c)
 	}
 	return g.o.Transport

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
+	"github.com/nine-router/nine-router/caddymodule/provider/egress"
 	"github.com/nine-router/nine-router/translate"
 )
 
@@ -86,7 +87,7 @@ func (f *failure) rank() int {
 // nobody answered who could say more.
 func (f *failure) nobodyThere() bool {
 	switch f.fault.Reason {
-	case "unreachable", "tls_failed", "connect_timeout", "address_blocked":
+	case "unreachable", "tls_failed", "connect_timeout", "address_blocked", "proxy_failed":
 		return true
 	}
 	return false
@@ -122,7 +123,7 @@ func (f *failure) operators() translate.Error {
 			e.Status, e.Kind = http.StatusTooManyRequests, translate.RateLimited
 			break
 		}
-		if f.fault.Reason != "set_aside" {
+		if f.fault.Reason != "set_aside" && f.fault.Reason != "proxy_failed" {
 			e.Status, e.Kind = http.StatusServiceUnavailable, translate.Overloaded
 			e.Message = "The provider refuses this gateway's account: " + e.Message
 		}
@@ -170,23 +171,20 @@ func classifyTransport(ctx, client context.Context, err error) *failure {
 	}
 	reason, message := "broken_off", "The provider broke off."
 	var op *net.OpError
+	var proxy *egress.ProxyError
 	switch {
 	case isTLS(err):
 		reason, message = "tls_failed", "No secure connection to the provider could be made."
-	case isBlocked(err):
+	case errors.Is(err, egress.ErrBlocked):
 		reason, message = "address_blocked", "The provider's address is one that this gateway may not reach."
+	case errors.As(err, &proxy):
+		reason, message = "proxy_failed", "No proxy on the way to the provider could be used."
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect"):
 		reason, message = "unreachable", "The provider could not be reached."
 	}
 	f := broken(reason, message)
 	f.err.Code = "upstream_unreachable"
 	return f
-}
-
-// isBlocked says that the guard of addresses has refused to dial.
-func isBlocked(err error) bool {
-	var b interface{ Blocked() bool }
-	return errors.As(err, &b) && b.Blocked()
 }
 
 func isTLS(err error) bool {

@@ -75,7 +75,9 @@ type Options struct {
 	Observer Observer
 }
 
-// Transports say how a connection's provider is reached.
+// Transports are the ways to the providers: what carries requests to a provider
+// with one of its connections. They must not follow redirects nor undo
+// compression. For is called for each attempt, by many at a time.
 type Transports interface {
 	For(p *provider.Provider, c *store.Connection) http.RoundTripper
 }

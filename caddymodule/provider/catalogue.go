@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/nine-router/nine-router/caddymodule/provider/egress"
 	"github.com/nine-router/nine-router/translate"
 )
 
@@ -30,7 +30,11 @@ func Builtin() (*Catalogue, error) {
 	if err := readModels(builtinModels, list); err != nil {
 		return nil, fmt.Errorf("reading the list of models: %w", err)
 	}
-	return (&Catalogue{}).With(list...)
+	c, err := (&Catalogue{}).With(list...)
+	for _, p := range list {
+		p.Private = p.Local // as Ollama is
+	}
+	return c, err
 }
 
 // Get returns the provider of that name.
@@ -71,6 +75,7 @@ func (p *Provider) check() error {
 		return fmt.Errorf("it has no endpoint")
 	}
 	seen := map[translate.Format]bool{}
+	p.Local = true
 	for i := range p.Endpoints {
 		e := &p.Endpoints[i]
 		if paths[e.Format] == nil {
@@ -83,6 +88,7 @@ func (p *Provider) check() error {
 		if err := e.compile(); err != nil {
 			return err
 		}
+		p.Local = p.Local && egress.LooksLocal(e.ready.base.Hostname())
 	}
 	return nil
 }
@@ -92,24 +98,4 @@ func wellNamed(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
-}
-
-// parseBase checks a base URL. Addresses that only the cloud's own machinery
-// answers on are refused here by their text already.
-func parseBase(base string) (*url.URL, error) {
-	u, err := url.Parse(base)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("its base URL cannot be parsed")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("its base URL must begin with http:// or https://")
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("its base URL names no host")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("its base URL must have no user, query or fragment")
-	case strings.HasPrefix(u.Hostname(), "169.254.") || strings.EqualFold(u.Hostname(), "metadata.google.internal"):
-		return nil, fmt.Errorf("its base URL is a link-local or metadata address")
-	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	return u, nil
 }

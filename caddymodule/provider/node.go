@@ -19,7 +19,7 @@ func FromNode(n store.Node) (*Provider, error) {
 		format = translate.OpenAI
 	}
 	p := &Provider{
-		Name: n.Name, Title: n.Name, Prefix: n.Prefix, Models: n.Models, Keyless: true,
+		Name: n.Name, Title: n.Name, Prefix: n.Prefix, Models: n.Models, Keyless: true, Private: n.Private,
 		Endpoints: []Endpoint{{Format: format, BaseURL: n.BaseURL, Headers: maps.Clone(n.Headers)}},
 	}
 	return p, p.check()

@@ -40,6 +40,11 @@ type Provider struct {
 	// KeysURL is where people make an API key.
 	KeysURL string `json:"keys_url,omitempty"`
 
+	// Private allows it to be on this machine or in a private network, and Local
+	// says that all its base URLs are written as this machine's.
+	Private bool `json:"-"`
+	Local   bool `json:"-"`
+
 	// Rehearsal says that its failures are made to order, as the demo's are:
 	// nobody is set aside for them.
 	Rehearsal bool `json:"-"`

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/nine-router/nine-router/caddymodule/provider/egress"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 )
@@ -54,7 +55,7 @@ func Formats() []string {
 }
 
 func (e *Endpoint) compile() error {
-	base, err := parseBase(e.BaseURL)
+	base, err := egress.ParseBase(e.BaseURL)
 	if err != nil {
 		return err
 	}
@@ -63,9 +64,7 @@ func (e *Endpoint) compile() error {
 		if strings.Contains(path, "{model}") {
 			continue
 		}
-		u := *base
-		u.Path += path
-		c.urls[op] = &u
+		c.urls[op] = under(base, path, path)
 	}
 	for name, value := range e.Headers {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
@@ -128,15 +127,41 @@ func (e *Endpoint) url(call *Call) (*url.URL, error) {
 	}
 	// The model's name is the client's text: it must not lead anywhere else.
 	model := strings.TrimPrefix(call.Model, "models/")
-	if model == "" || strings.Contains(model, "..") || strings.ContainsAny(model, "?#\\%:") {
+	if !nameable(model) {
 		return nil, fmt.Errorf("a model's name that cannot stand in a path: %w", ErrUnsupported)
 	}
-	u := *e.ready.base
-	u.Path += strings.Replace(path, "{model}", model, 1)
+	segment := strings.ReplaceAll(url.PathEscape(model), ":", "%3A")
+	u := under(e.ready.base, strings.Replace(path, "{model}", model, 1), strings.Replace(path, "{model}", segment, 1))
 	if op == streamChat {
 		u.RawQuery = "alt=sse"
 	}
-	return &u, nil
+	return u, nil
+}
+
+// under returns the URL of a path below base. What is escaped stays as it is.
+func under(base *url.URL, path, escaped string) *url.URL {
+	u := *base
+	u.Path, u.RawPath = base.Path+path, base.EscapedPath()+escaped
+	return &u
+}
+
+// nameable says that a model's name can be one segment of a path. Escaped, a slash
+// does not end it; but a server that unescapes too early would walk up by dots.
+func nameable(model string) bool {
+	if model == "" || len(model) > 512 {
+		return false
+	}
+	for i := range len(model) {
+		if model[i] < ' ' || model[i] == 0x7f {
+			return false
+		}
+	}
+	for part := range strings.FieldsFuncSeq(model, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if part == "." || part == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 // NewRequest builds the request for a call.
