@@ -119,12 +119,47 @@ func TestPeriodsEndAtMidnightOnMondayAndOnTheFirst(t *testing.T) {
 		elsewhere := time.FixedZone("far east", 12*3600)
 		denied(t, l, &c.limits, 0, 1, noon.In(elsewhere), full)
 		denied(t, l, &c.limits, 0, 1, c.end.Add(-1), full)
-		late := reserve(t, l, &c.limits, 0, 10, c.end)
-		late.Release(c.end)
-		// A clock that is put back a little does not open the old period again.
-		if _, d := l.Reserve(limit.Ask{Key: "k", Limits: &c.limits, Cost: 10, Priced: true, Now: c.end.Add(-time.Second)}); d != nil {
-			t.Errorf("%s: %+v", c.name, d)
+		reserve(t, l, &c.limits, 0, 4, c.end).Release(c.end)
+		reserve(t, l, &c.limits, 0, 10, c.end)
+	}
+}
+
+// Requests of the last moment, whose turn comes late, and a clock that is put back a
+// little do not open a day again that is over; one that was a year ahead must not
+// make a day of a year.
+func TestTimeThatGoesBack(t *testing.T) {
+	t.Parallel()
+	l := limit.New(func(_ string, from time.Time) store.Used {
+		if from.Equal(noon.Add(-12 * time.Hour)) {
+			return store.Used{Cost: 3}
 		}
+		return store.Used{}
+	})
+	limits := &store.Limits{SpendDay: 10, RequestsPerMinute: 10}
+	midnight := noon.AddDate(1, 0, 0).Add(12 * time.Hour)
+	reserve(t, l, limits, 0, 10, midnight)
+	denied(t, l, limits, 0, 1, midnight.Add(-time.Second), limit.Denial{Limit: limit.SpendDay, Allowed: 10, Used: 10, Reset: midnight})
+	under := reserve(t, l, limits, 0, 7, noon)
+	denied(t, l, limits, 0, 1, noon, limit.Denial{Limit: limit.SpendDay, Allowed: 10, Used: 10, Reset: noon.Add(time.Second)})
+	under.Settle(0, 7, noon)
+	denied(t, l, limits, 0, 1, noon, limit.Denial{Limit: limit.SpendDay, Allowed: 10, Used: 10, Reset: noon.Add(12 * time.Hour)})
+	if w := l.Standing("k", limits, noon)[0]; w.Used != 1 || !w.Reset.Equal(noon.Add(64*time.Second)) {
+		t.Errorf("%+v", w)
+	}
+}
+
+// What is given back is given back where it was taken.
+func TestTokensGivenBackLateFreeNothingTwice(t *testing.T) {
+	t.Parallel()
+	l, limits := limit.New(empty), &store.Limits{TokensPerMinute: 100}
+	reserve(t, l, limits, 60, 0, noon).Settle(10, 0, noon.Add(50*time.Second))
+	reserve(t, l, limits, 90, 0, noon.Add(50*time.Second)).Settle(50, 0, noon.Add(3*time.Minute))
+	if w := l.Standing("k", limits, noon.Add(3*time.Minute))[0]; w.Used != 0 {
+		t.Errorf("after all of it is over: %+v", w)
+	}
+	reserve(t, l, limits, 60, 0, noon.Add(4*time.Minute)).Settle(10, 0, noon.Add(4*time.Minute+50*time.Second))
+	if w := l.Standing("k", limits, noon.Add(5*time.Minute+4*time.Second))[0]; w.Used != 0 {
+		t.Errorf("after the first is over: %+v", w)
 	}
 }
 
@@ -163,7 +198,7 @@ func TestAdjusting(t *testing.T) {
 		t.Errorf("as much as is left: %+v", d)
 	}
 	denied(t, l, limits, 1, 1, noon.Add(20*time.Second), limit.Denial{Limit: limit.TokensPerMinute, Allowed: 100, Used: 100, Reset: noon.Add(64 * time.Second)})
-	other.Settle(40, 1000, noon.Add(20*time.Second))
+	other.Settle(90, 1000, noon.Add(20*time.Second))
 	if d := r.Adjust(30, 30, true, noon.Add(20*time.Second)); d != nil {
 		t.Errorf("less than before, beyond the limit: %+v", d)
 	}
@@ -172,7 +207,7 @@ func TestAdjusting(t *testing.T) {
 		t.Errorf("after the end: %+v", d)
 	}
 	for _, w := range l.Standing("k", limits, noon.Add(20*time.Second)) {
-		if want := map[string]int64{limit.TokensPerMinute: 40, limit.SpendDay: 1000}[w.Limit]; w.Used != want {
+		if want := map[string]int64{limit.TokensPerMinute: 90, limit.SpendDay: 1000}[w.Limit]; w.Used != want {
 			t.Errorf("%s: %d used, want %d", w.Limit, w.Used, want)
 		}
 	}
