@@ -35,8 +35,10 @@
 // Reserve with the time at which the exchange began, which is the one that the
 // books go by.
 //
-// A ledger knows only its own process and outlives a change of the configuration.
-// It does no I/O; its caller says what time it is.
+// A ledger knows only its own process, so that n processes may together allow n
+// times as much in a minute; a coordinator between them is to take its place. It
+// belongs beside the store, one for each, and outlives a change of the
+// configuration. It does no I/O; its caller says what time it is.
 package limit
 
 import (

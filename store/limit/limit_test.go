@@ -180,6 +180,24 @@ func TestAnExchangeOverMidnight(t *testing.T) {
 	}
 }
 
+// Its day is over, so what others spend on the next one is not in its way.
+func TestAdjustingOverMidnight(t *testing.T) {
+	t.Parallel()
+	l, limits := limit.New(empty), &store.Limits{SpendDay: 100, SpendTotal: 1000}
+	before, after := noon.Add(12*time.Hour-time.Second), noon.Add(12*time.Hour)
+	over := reserve(t, l, limits, 0, 80, before)
+	reserve(t, l, limits, 0, 100, after)
+	if d := over.Adjust(0, 90, true, after); d != nil {
+		t.Errorf("within what is left in total: %+v", d)
+	}
+	if d := over.Adjust(0, 901, true, after); d == nil || d.Limit != limit.SpendTotal || d.Used != 100 {
+		t.Errorf("beyond it: %+v", d)
+	}
+	if w := l.Standing("k", limits, after); w[0].Used != 100 || w[1].Used != 190 {
+		t.Errorf("%+v", w)
+	}
+}
+
 func TestAdjusting(t *testing.T) {
 	t.Parallel()
 	l, limits := limit.New(empty), &store.Limits{TokensPerMinute: 100, SpendDay: 100}
