@@ -68,7 +68,7 @@ func newPooled(s store.Store, log *zap.Logger) *pooled {
 	ctx, cancel := context.WithCancel(context.Background())
 	board := schedule.NewBoard()
 	p := &pooled{
-		shared: shared{store: s, board: board, affinity: gateway.NewAffinity(), ledger: limit.New(s), memory: gateway.NewContinuity(), observer: newObserver(board.Reports, log)},
+		shared: shared{store: s, board: board, affinity: gateway.NewAffinity(), ledger: limit.New(s.UsedSince), memory: gateway.NewContinuity(), observer: newObserver(board.Reports, log)},
 		stop:   cancel, done: make(chan struct{}), log: log,
 	}
 	if err := gateway.RestoreBoard(ctx, s, board); err != nil {

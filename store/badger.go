@@ -73,7 +73,9 @@ func OpenBadger(ctx context.Context, o BadgerOptions) (*Badger, error) {
 	if b.kept, err = openKept(b.telemetry, o.Logger); err != nil {
 		return nil, errors.Join(err, shut(b.telemetry), shut(b.stateDB))
 	}
-	b.books = newBooks(b.telemetry, o.Logger)
+	if b.books, err = openBooks(b.telemetry, o.Logger); err != nil {
+		return nil, errors.Join(err, shut(b.telemetry), shut(b.stateDB))
+	}
 	return b, nil
 }
 
@@ -336,6 +338,31 @@ func (b *Badger) Exchanges(ctx context.Context, from, to time.Time, visit func(*
 		return ErrClosed
 	}
 	return b.books.read(ctx, from, to, visit)
+}
+
+// Exchange implements [Store].
+func (b *Badger) Exchange(ctx context.Context, id string) (*Exchange, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.closed {
+		return nil, ErrClosed
+	}
+	return b.books.find(ctx, id)
+}
+
+// Used implements [Store].
+func (b *Badger) Used(ctx context.Context, visit func(keyID string, day time.Time, u Used) bool) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.closed {
+		return ErrClosed
+	}
+	return readUsed(ctx, b.telemetry, visit)
+}
+
+// UsedSince implements [Store].
+func (b *Badger) UsedSince(keyID string, from time.Time) Used {
+	return b.books.usage.since(keyID, from)
 }
 
 // Close implements [Store].

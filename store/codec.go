@@ -7,8 +7,12 @@ import (
 )
 
 // bookVersion is the first byte of an exchange in the books. A later version
-// only adds fields at the end.
-const bookVersion = 1
+// only adds fields at the end: the first had no price, no cost and no trace.
+const bookVersion = 2
+
+// MaxTrace is how long the trace of an exchange may be, in bytes. A longer one is
+// left out of the books, which count the exchange all the same.
+const MaxTrace = 64 << 10
 
 var errBook = errors.New("an entry of the books is damaged")
 
@@ -21,11 +25,16 @@ func appendExchange(b []byte, e *Exchange) []byte {
 		b = append(b, *s...)
 	}
 	b = binary.AppendVarint(b, e.Began.UnixNano())
-	b = append(b, flag(e.Stream)|flag(e.UsageReported)<<1)
+	b = append(b, flag(e.Stream)|flag(e.UsageReported)<<1|flag(e.Priced)<<2)
 	for _, n := range e.numbers() {
 		b = binary.AppendVarint(b, n)
 	}
-	return b
+	trace := e.Trace
+	if len(trace) > MaxTrace {
+		trace = nil
+	}
+	b = binary.AppendUvarint(b, uint64(len(trace)))
+	return append(b, trace...)
 }
 
 func flag(b bool) byte {
@@ -40,16 +49,22 @@ func (e *Exchange) texts() [12]*string {
 		&e.ConnectionID, &e.ProviderFormat, (*string)(&e.Outcome), &e.Scope, &e.Reason}
 }
 
-func (e *Exchange) numbers() [12]int64 {
+// firstNumbers is how many of the numbers the first version has.
+const firstNumbers = 12
+
+func (e *Exchange) numbers() [firstNumbers + 5]int64 {
 	return [...]int64{int64(e.Attempts), int64(e.Status), e.Input, e.CacheRead, e.CacheWrite, e.Output, e.Reasoning,
-		int64(e.Losses), int64(e.FirstContent), int64(e.Duration), e.BytesIn, e.BytesOut}
+		int64(e.Losses), int64(e.FirstContent), int64(e.Duration), e.BytesIn, e.BytesOut,
+		int64(e.Price.Input), int64(e.Price.Output), int64(e.Price.CacheRead), int64(e.Price.CacheWrite), int64(e.Cost)}
 }
 
-// decodeExchange reads what appendExchange wrote.
+// decodeExchange reads what appendExchange wrote, and what earlier versions of it
+// did. The trace is a part of b.
 func decodeExchange(b []byte, e *Exchange) error {
-	if len(b) == 0 || b[0] < bookVersion {
+	if len(b) == 0 || b[0] == 0 {
 		return errBook
 	}
+	version := b[0]
 	b = b[1:]
 	*e = Exchange{}
 	for _, s := range e.texts() {
@@ -65,9 +80,14 @@ func decodeExchange(b []byte, e *Exchange) error {
 	}
 	e.Began = time.Unix(0, began)
 	e.Stream, e.UsageReported = b[size]&1 != 0, b[size]&2 != 0
+	e.Priced = version > 1 && b[size]&4 != 0
 	b = b[size+1:]
-	var numbers [12]int64
-	for i := range numbers {
+	numbers := e.numbers()
+	known := len(numbers)
+	if version == 1 {
+		known = firstNumbers
+	}
+	for i := range known {
 		n, size := binary.Varint(b)
 		if size <= 0 {
 			return errBook
@@ -78,5 +98,17 @@ func decodeExchange(b []byte, e *Exchange) error {
 	e.Input, e.CacheRead, e.CacheWrite, e.Output, e.Reasoning = numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
 	e.Losses, e.FirstContent, e.Duration = int(numbers[7]), time.Duration(numbers[8]), time.Duration(numbers[9])
 	e.BytesIn, e.BytesOut = numbers[10], numbers[11]
+	if version == 1 {
+		return nil
+	}
+	e.Price = Price{Money(numbers[12]), Money(numbers[13]), Money(numbers[14]), Money(numbers[15])}
+	e.Cost = Money(numbers[16])
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) || n > MaxTrace {
+		return errBook
+	}
+	if n > 0 {
+		e.Trace = b[size : size+int(n)]
+	}
 	return nil
 }

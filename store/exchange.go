@@ -44,8 +44,8 @@ type Exchange struct {
 
 	Losses int `json:"losses,omitempty"` // things that the translation lost
 
-	// Trace is the JSON of a [Trace], nil if none was kept. Whoever lists
-	// exchanges does without; see [Store.Exchange].
+	// Trace is the JSON of a [Trace], nil if none was kept, of at most [MaxTrace]
+	// bytes. Whoever lists exchanges does without; see [Store.Exchange].
 	Trace []byte `json:"-"`
 
 	FirstContent time.Duration `json:"first_content_ns,omitempty"` // from Began

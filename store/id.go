@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
+	"strings"
 	"time"
 )
 
@@ -19,4 +20,17 @@ func NewID(prefix string) string {
 	b := make([]byte, 0, len(prefix)+27)
 	b = append(append(b, prefix...), '_')
 	return string(crockford.AppendEncode(b, raw[:]))
+}
+
+// idTime is when NewID made the id, to the millisecond.
+func idTime(id string) (made time.Time, ok bool) {
+	_, text, _ := strings.Cut(id, "_")
+	var raw [16]byte
+	if len(text) != crockford.EncodedLen(len(raw)) {
+		return made, false
+	}
+	if _, err := crockford.Decode(raw[:], []byte(text)); err != nil {
+		return made, false
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(raw[:8]) >> 16)), true
 }

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +18,8 @@ type Memory struct {
 
 	mu     sync.RWMutex
 	state  *state
-	books  map[string]Exchange
+	books  map[string]Exchange // by their keys in the books of Badger
+	usage  *usage
 	kept   map[keptName]keptValue
 	closed bool
 }
@@ -25,7 +28,10 @@ type Memory struct {
 func NewMemory() *Memory {
 	pepper := make([]byte, 32)
 	rand.Read(pepper)
-	return &Memory{hasher: NewHasher(pepper), state: newState(), books: map[string]Exchange{}, kept: map[keptName]keptValue{}}
+	return &Memory{
+		hasher: NewHasher(pepper), state: newState(),
+		books: map[string]Exchange{}, usage: &usage{keys: map[string]*keyUsage{}}, kept: map[keptName]keptValue{},
+	}
 }
 
 // Snapshot implements [Store].
@@ -64,9 +70,67 @@ func (m *Memory) Record(_ context.Context, e *Exchange) error {
 	if m.closed {
 		return ErrClosed
 	}
-	m.books[e.ID] = *e
+	key := string(appendExchangeKey(nil, e.Began, e.ID))
+	today := usedDay(time.Now())
+	if old, ok := m.books[key]; ok {
+		var change tally
+		change.minus(old.tally())
+		m.usage.add(keyDay{usedDay(old.Began), old.KeyID}, change, today)
+	}
+	m.usage.add(keyDay{usedDay(e.Began), e.KeyID}, e.tally(), today)
+	kept := *e
+	kept.Trace = nil
+	if len(e.Trace) > 0 && len(e.Trace) <= MaxTrace {
+		kept.Trace = bytes.Clone(e.Trace)
+	}
+	m.books[key] = kept
 	return nil
 }
+
+// Exchange implements [Store].
+func (m *Memory) Exchange(_ context.Context, id string) (*Exchange, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	made, ok := idTime(id)
+	for _, e := range m.books {
+		if ok && e.ID == id && e.Began.Sub(made).Abs() <= time.Minute {
+			e.Trace = bytes.Clone(e.Trace)
+			return &e, nil
+		}
+	}
+	return nil, ErrNotFound
+}
+
+// Used implements [Store]. It sums the books up.
+func (m *Memory) Used(_ context.Context, visit func(keyID string, day time.Time, u Used) bool) error {
+	m.mu.RLock()
+	days := map[keyDay]tally{}
+	for _, e := range m.books {
+		at := keyDay{usedDay(e.Began), e.KeyID}
+		sum := days[at]
+		sum.plus(e.tally())
+		days[at] = sum
+	}
+	closed := m.closed
+	m.mu.RUnlock()
+	if closed {
+		return ErrClosed
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(days), func(a, b keyDay) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.key, b.key))
+	}) {
+		if !visit(at.key, dayTime(at.day), days[at].used()) {
+			break
+		}
+	}
+	return nil
+}
+
+// UsedSince implements [Store].
+func (m *Memory) UsedSince(keyID string, from time.Time) Used { return m.usage.since(keyID, from) }
 
 // Exchanges implements [Store].
 func (m *Memory) Exchanges(_ context.Context, from, to time.Time, visit func(*Exchange) bool) error {
@@ -74,6 +138,7 @@ func (m *Memory) Exchanges(_ context.Context, from, to time.Time, visit func(*Ex
 	var list []Exchange
 	for _, e := range m.books {
 		if !e.Began.Before(from) && e.Began.Before(to) {
+			e.Trace = nil
 			list = append(list, e)
 		}
 	}

@@ -14,7 +14,9 @@ type row[T any] struct {
 	V      int    `json:"v"`
 	Value  T      `json:"value"`
 	Sealed string `json:"sealed,omitempty"` // a connection's credential
-	Hash   string `json:"hash,omitempty"`   // a key's hash, in hexadecimal digits
+	// SealedProxies are a connection's proxies, as one list of texts in JSON.
+	SealedProxies string `json:"sealed_proxies,omitempty"`
+	Hash          string `json:"hash,omitempty"` // a key's hash, in hexadecimal digits
 }
 
 const rowVersion = 1
@@ -30,6 +32,13 @@ func (s *state) row(r Record, seal *sealer) ([]byte, error) {
 		out := row[Connection]{V: rowVersion, Value: c}
 		if c.APIKey.IsSet() {
 			out.Sealed = seal.seal([]byte(c.APIKey.text), sealPlace(&c))
+		}
+		if len(c.Proxies) > 0 {
+			list, err := json.Marshal(proxyTexts(c.Proxies))
+			if err != nil {
+				return nil, err
+			}
+			out.SealedProxies = seal.seal(list, sealPlace(&c)+proxiesPlace)
 		}
 		return json.Marshal(out)
 	case *Alias:
@@ -50,6 +59,45 @@ func sealPlace(c *Connection) string {
 	return c.RecordID() + "@" + strconv.FormatUint(c.Rev, 10)
 }
 
+// proxiesPlace follows the place of a connection's credential, so that neither
+// opens in the place of the other.
+const proxiesPlace = "#proxies"
+
+func proxyTexts(proxies []Secret) []string {
+	texts := make([]string, len(proxies))
+	for i, p := range proxies {
+		texts[i] = p.text
+	}
+	return texts
+}
+
+// openCredentials opens what is sealed in the row of a connection.
+func openCredentials(r *row[Connection], seal *sealer) error {
+	place := sealPlace(&r.Value)
+	if r.Sealed != "" {
+		secret, err := seal.open(r.Sealed, place)
+		if err != nil {
+			return err
+		}
+		r.Value.APIKey = NewSecret(string(secret))
+	}
+	if r.SealedProxies == "" {
+		return nil
+	}
+	list, err := seal.open(r.SealedProxies, place+proxiesPlace)
+	if err != nil {
+		return err
+	}
+	var texts []string
+	if err := json.Unmarshal(list, &texts); err != nil {
+		return errSealed
+	}
+	for _, t := range texts {
+		r.Value.Proxies = append(r.Value.Proxies, NewSecret(t))
+	}
+	return nil
+}
+
 // loadRow puts a stored row into the state.
 func (s *state) loadRow(id string, text []byte, seal *sealer) error {
 	table, key, _ := strings.Cut(id, "/")
@@ -57,14 +105,7 @@ func (s *state) loadRow(id string, text []byte, seal *sealer) error {
 	case "node":
 		return load(s.nodes, key, text, nil)
 	case "connection":
-		return load(s.connections, key, text, func(r *row[Connection]) error {
-			if r.Sealed == "" {
-				return nil
-			}
-			secret, err := seal.open(r.Sealed, sealPlace(&r.Value))
-			r.Value.APIKey = NewSecret(string(secret))
-			return err
-		})
+		return load(s.connections, key, text, func(r *row[Connection]) error { return openCredentials(r, seal) })
 	case "alias":
 		return load(s.aliases, key, text, nil)
 	case "combo":

@@ -26,15 +26,6 @@ func newState() *state {
 	}
 }
 
-// Bounds of what is stored, in bytes, so that a database never has to refuse a
-// value (its words would quote it).
-const (
-	maxName   = 200
-	maxText   = 8 << 10
-	maxModels = 2000
-	maxSecret = 64 << 10
-)
-
 // apply returns the state after the changes, which all carry the new revision.
 func (s *state) apply(changes []Change) (*state, error) {
 	next := &state{
@@ -59,12 +50,12 @@ func (s *state) change(c Change) error {
 	case *Alias:
 		return change(s.aliases, r.Name, c, *r, func(v Alias) uint64 { return v.Rev }, func(v *Alias) { v.Rev = s.rev }, bounded(maxText, r.Model))
 	case *Combo:
-		return change(s.combos, r.Name, c, *r, func(v Combo) uint64 { return v.Rev }, func(v *Combo) { v.Rev = s.rev }, checkModels(r.Models))
+		return change(s.combos, r.Name, c, *r, func(v Combo) uint64 { return v.Rev }, func(v *Combo) { v.Rev = s.rev }, checkCombo(r))
 	case *Key:
 		if c.Delete {
 			return fmt.Errorf("a key is revoked, not deleted")
 		}
-		return change(s.keys, r.ID, c, *r, func(v Key) uint64 { return v.Rev }, func(v *Key) { v.Rev = s.rev }, bounded(maxName, r.Name, r.Hint))
+		return change(s.keys, r.ID, c, *r, func(v Key) uint64 { return v.Rev }, func(v *Key) { v.Rev = s.rev }, checkKey(r))
 	case *Setting:
 		return change(s.settings, r.Name, c, *r, func(v Setting) uint64 { return v.Rev }, func(v *Setting) { v.Rev = s.rev }, bounded(maxText, r.Value))
 	}
@@ -144,45 +135,4 @@ func sorted[T any](table map[string]T) []T {
 		list = append(list, table[id])
 	}
 	return list
-}
-
-func bounded(limit int, texts ...string) error {
-	for _, t := range texts {
-		if len(t) > limit {
-			return fmt.Errorf("a text of %d bytes is longer than the %d that are allowed", len(t), limit)
-		}
-	}
-	return nil
-}
-
-func checkModels(models []string) error {
-	if len(models) > maxModels {
-		return fmt.Errorf("%d models are more than the %d that are allowed", len(models), maxModels)
-	}
-	return bounded(2*maxName, models...)
-}
-
-func checkNode(n *Node) error {
-	for k, v := range n.Headers {
-		if err := bounded(maxText, k, v); err != nil {
-			return err
-		}
-	}
-	if len(n.Headers) > 50 {
-		return fmt.Errorf("%d headers are more than the 50 that are allowed", len(n.Headers))
-	}
-	if err := bounded(maxText, n.BaseURL, n.Prefix, n.Format); err != nil {
-		return err
-	}
-	return checkModels(n.Models)
-}
-
-func checkConnection(c *Connection) error {
-	if err := bounded(maxName, c.Name, c.Provider); err != nil {
-		return err
-	}
-	if err := bounded(maxSecret, c.APIKey.text); err != nil {
-		return err
-	}
-	return checkModels(c.Models)
 }

@@ -53,12 +53,29 @@ type Store interface {
 
 	// Record writes one exchange into the books. It returns when the record
 	// survives a kill of the process; a power cut may lose the last second.
-	// Recording the same id again replaces the record.
+	// Recording the same id with the same beginning again replaces the record. What
+	// its key has used counts from then on, and agrees with the books also after a
+	// kill; what a replaced record counted is taken out.
 	Record(ctx context.Context, e *Exchange) error
 
 	// Exchanges calls visit for the exchanges that began in [from, to), oldest
-	// first, until visit returns false. The record is valid only in the call.
+	// first, until visit returns false. The record is valid only in the call, and
+	// has no trace.
 	Exchanges(ctx context.Context, from, to time.Time, visit func(*Exchange) bool) error
+
+	// Exchange returns the exchange with its trace, or ErrNotFound. It finds ids
+	// that NewID made within a minute of the beginning of their exchange.
+	Exchange(ctx context.Context, id string) (*Exchange, error)
+
+	// Used calls visit for what each key used on each UTC day on which it was used,
+	// oldest day first, until visit returns false. Exchanges without a key count
+	// under the empty id.
+	Used(ctx context.Context, visit func(keyID string, day time.Time, u Used) bool) error
+
+	// UsedSince returns what a key has used since the beginning of the UTC day of
+	// from; the zero time asks for all it ever used, and so does a day that is more
+	// than 40 days gone. It costs less than a microsecond and touches no disk.
+	UsedSince(keyID string, from time.Time) Used
 
 	// Keep keeps a value for its owner under a name, over an older one, until the
 	// day of the given time has passed, or until there is no room for it: what is

@@ -64,7 +64,11 @@ func writeForEver(dir string) {
 		go func() {
 			for i := 0; ; i++ {
 				id := fmt.Sprintf("e-%d-%d", worker, i)
-				if s.Record(context.Background(), &store.Exchange{ID: id, Began: time.Unix(int64(i), int64(worker)), Outcome: store.Finished}) == nil {
+				e := &store.Exchange{
+					ID: id, Began: time.Unix(int64(i)*600, int64(worker)), KeyID: fmt.Sprint("k-", i%3), Outcome: store.Finished,
+					Input: int64(i), Output: int64(worker), Cost: store.Money(i * worker),
+				}
+				if s.Record(context.Background(), e) == nil {
 					fmt.Println(id)
 				}
 			}
@@ -79,7 +83,7 @@ func writeForEver(dir string) {
 	}
 }
 
-// What was acknowledged is there after kill -9.
+// What was acknowledged is there after kill -9, and counted.
 func TestAKillLosesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -137,6 +141,7 @@ func TestAKillLosesNothing(t *testing.T) {
 	if len(acknowledged) > 0 || n < 1000 {
 		t.Errorf("%d acknowledged records are missing, %d exchanges found", len(acknowledged), n)
 	}
+	storetest.Agree(t, s)
 }
 
 func TestNoSecretIsInTheFiles(t *testing.T) {
@@ -144,7 +149,7 @@ func TestNoSecretIsInTheFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, "")
 	const secret = "a-secret-that-must-not-be-found"
-	if _, err := s.Apply(t.Context(), store.Put(&store.Connection{ID: "c", Provider: "findable-provider", Name: "n", APIKey: store.NewSecret(secret)})); err != nil {
+	if _, err := s.Apply(t.Context(), store.Put(&store.Connection{ID: "c", Provider: "findable-provider", Name: "n", APIKey: store.NewSecret(secret), Proxies: []store.Secret{store.NewSecret("http://user:" + secret + "@host")}})); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -266,7 +271,7 @@ func BenchmarkRecord(b *testing.B) {
 	defer s.Close()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
-		e := &store.Exchange{Requested: "demo/echo", Provider: "demo", Model: "echo", Outcome: store.Finished}
+		e := &store.Exchange{Requested: "demo/echo", Provider: "demo", Model: "echo", KeyID: "key_1", Input: 100, Cost: 5, Outcome: store.Finished}
 		for pb.Next() {
 			e.ID, e.Began = store.NewID("nrx"), time.Now()
 			if err := s.Record(context.Background(), e); err != nil {
@@ -274,6 +279,21 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkUsedSince(b *testing.B) {
+	m := store.NewMemory()
+	defer m.Close()
+	for i := range 31 {
+		if err := m.Record(context.Background(), &store.Exchange{ID: fmt.Sprint(i), KeyID: "k", Began: time.Now().AddDate(0, 0, -i)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	month := time.Now().AddDate(0, 0, -31)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.UsedSince("k", month)
+	}
 }
 
 func BenchmarkHash(b *testing.B) {

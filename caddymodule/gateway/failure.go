@@ -178,7 +178,7 @@ func classifyTransport(ctx, client context.Context, err error) *failure {
 	case errors.Is(err, egress.ErrBlocked):
 		reason, message = "address_blocked", "The provider's address is one that this gateway may not reach."
 	case errors.As(err, &proxy):
-		reason, message = "proxy_failed", "No proxy on the way to the provider could be used."
+		reason, message = "proxy_failed", "The provider could not be reached through its proxy."
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect"):
 		reason, message = "unreachable", "The provider could not be reached."
 	}

@@ -42,34 +42,38 @@ func (x *exchange) reserve() *failure {
 		return nil
 	}
 	input, output := x.estimate()
+	r, denied := x.g.o.Ledger.Reserve(limit.Ask{Key: x.key.id, Limits: x.key.limits, Tokens: input + output, Priced: true, Now: x.rec.Began})
 	now := time.Now()
-	r, denied := x.g.o.Ledger.Reserve(limit.Ask{Key: x.key.id, Limits: x.key.limits, Tokens: input + output, Now: now})
 	if denied != nil {
 		return x.denied(denied, now)
 	}
 	x.reserved = r
-	x.out.limits = rateHeaders(x.call.format, r.Windows(), now)
+	x.out.limits = rateHeaders(x.call.format, r.Windows(now), now)
 	return nil
 }
 
 // afford reserves what the attempt will probably cost, or says why its model is too
 // dear for the key.
 func (x *exchange) afford(a *attempt) *failure {
-	if x.reserved == nil || !x.key.limits.Spends() || x.call.op == provider.CountTokens {
+	if x.reserved == nil || x.call.op == provider.CountTokens {
 		return nil
 	}
 	input, output := x.estimate()
 	info, _ := a.Provider.Model(a.Model)
-	price := info.PriceAt(input)
-	if price == nil {
-		return &failure{fault: fault.Fault{Scope: fault.Gateway, Reason: "price_unknown"}, err: &translate.Error{Status: http.StatusPaymentRequired, Kind: translate.Billing, Code: "price_unknown",
-			Message: "The key has a budget, and what " + quote(a.Provider.ModelPrefix()+"/"+a.Model) + " costs is not known here. Its price has to be configured first."}}
+	price, cost := info.PriceAt(input), store.Money(0)
+	if price != nil {
+		cost = price.Cost(input, 0, 0, output)
 	}
 	now := time.Now()
-	if denied := x.reserved.Adjust(input+output, price.Cost(input, 0, 0, output), now); denied != nil {
-		return x.denied(denied, now)
+	denied := x.reserved.Adjust(input+output, cost, price != nil, now)
+	if denied == nil {
+		return nil
 	}
-	return nil
+	if denied.Limit == limit.Price {
+		return &failure{fault: fault.Fault{Scope: fault.Gateway, Reason: "price_unknown", Final: true}, err: &translate.Error{Status: http.StatusPaymentRequired, Kind: translate.Billing, Code: "price_unknown",
+			Message: "The key has a budget, and what " + quote(a.Provider.ModelPrefix()+"/"+a.Model) + " costs is not known here. Its price has to be configured first."}}
+	}
+	return x.denied(denied, now)
 }
 
 // settle replaces what was reserved by what was used. It comes after the books have
@@ -106,9 +110,9 @@ func (x *exchange) denied(d *limit.Denial, now time.Time) *failure {
 		f.fault.After = time.Second
 	case spend:
 		f.err.Status, f.err.Kind = http.StatusPaymentRequired, translate.Billing
-		f.err.Message = "The key's budget for the " + strings.TrimPrefix(d.Limit, "spend_") + " is spent: " + store.Money(d.Used).String() + " of " + store.Money(d.Allowed).String() + "."
+		f.err.Message = "The key's budget for the " + strings.TrimPrefix(d.Limit, "spend_") + " is spent: " + dollars(d.Used) + " of " + dollars(d.Allowed) + "."
 		if d.Limit == "spend_total" {
-			f.err.Message = "The key's budget is spent: " + store.Money(d.Used).String() + " of " + store.Money(d.Allowed).String() + "."
+			f.err.Message = "The key's budget is spent: " + dollars(d.Used) + " of " + dollars(d.Allowed) + "."
 		}
 		f.fault.Final = true
 		data := map[string]any{"key": x.key.id, "name": x.key.name, "limit": d.Limit}
@@ -125,6 +129,8 @@ func (x *exchange) denied(d *limit.Denial, now time.Time) *failure {
 	}
 	return f
 }
+
+func dollars(n int64) string { return "$" + store.Money(n).USD() }
 
 // rateHeaders tells a client how much of its limits is left, in the header that it
 // knows: https://platform.openai.com/docs/guides/rate-limits and

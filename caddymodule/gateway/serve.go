@@ -105,7 +105,7 @@ func (o *Options) own(ctx context.Context) (err error) {
 		o.Affinity = NewAffinity()
 	}
 	if o.Ledger == nil {
-		o.Ledger = limit.New(o.Store)
+		o.Ledger = limit.New(o.Store.UsedSince)
 	}
 	if o.Faults == nil {
 		o.Faults, err = fault.NewTable(nil)

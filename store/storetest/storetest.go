@@ -7,6 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,6 +118,78 @@ func Run(t *testing.T, durable bool, open func(t *testing.T) (first store.Store,
 			t.Error("no text")
 		}
 	})
+	t.Run("what routing and limits need comes back", func(t *testing.T) {
+		t.Parallel()
+		s, again := open(t)
+		c := &store.Connection{ID: "c", Provider: "p", Name: "n", MaxConcurrent: 7, Proxies: []store.Secret{store.NewSecret("http://user:pass@proxy:8080"), store.NewSecret("socks5h://[::1]:1080/")}}
+		n := &store.Node{Name: "node", Format: "openai", BaseURL: "http://localhost/v1", Private: true}
+		co := &store.Combo{Name: "co", Models: []string{"x", "y"}, Weights: []int{3, 0}, Strategy: "weighted", Sticky: 5, Deadline: time.Minute}
+		k := &store.Key{ID: "k", Name: "k", Limits: store.Limits{
+			Models: []string{"a*"}, Operations: []string{"chat"}, Networks: []string{"10.0.0.0/8", "2001:db8::1"}, Expires: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+			RequestsPerMinute: 1, TokensPerMinute: 2, Concurrent: 3, SpendDay: 4, SpendWeek: 5, SpendMonth: 6, SpendTotal: store.Dollar,
+		}}
+		plain := &store.Connection{ID: "plain", Provider: "p", Name: "plain"}
+		rev := apply(t, s, store.Put(c), store.Put(n), store.Put(co), store.Put(k), store.Put(plain))
+		if durable {
+			s.Close()
+			s = again()
+		}
+		defer s.Close()
+		c.Rev, n.Rev, co.Rev, k.Rev, plain.Rev = rev, rev, rev, rev, rev
+		snap := snapshot(t, s)
+		for _, pair := range [][2]any{
+			{snap.Connections, []store.Connection{*c, *plain}}, {snap.Nodes, []store.Node{*n}},
+			{snap.Combos, []store.Combo{*co}}, {snap.Keys, []store.Key{*k}},
+		} {
+			if !reflect.DeepEqual(pair[0], pair[1]) {
+				t.Errorf("got %+v\nwant %+v", pair[0], pair[1])
+			}
+		}
+	})
+	t.Run("what makes no sense is refused, without a word of a secret", func(t *testing.T) {
+		t.Parallel()
+		s, _ := open(t)
+		defer s.Close()
+		proxies := func(urls ...string) store.Record {
+			c := &store.Connection{ID: "c", Provider: "p", Name: "n"}
+			for _, u := range urls {
+				c.Proxies = append(c.Proxies, store.NewSecret(u))
+			}
+			return c
+		}
+		combo := func(c store.Combo) store.Record { c.Name, c.Models = "co", []string{"m", "n"}; return &c }
+		key := func(l store.Limits) store.Record { return &store.Key{ID: "k", Name: "k", Limits: l} }
+		for want, r := range map[string]store.Record{
+			"max_concurrent":                      &store.Connection{ID: "c", Provider: "p", Name: "n", MaxConcurrent: -1},
+			"proxy 2: the URL of a proxy begins":  proxies("http://fine:1", "ftp://s3cret@host"),
+			"proxy 1: the URL of a proxy needs":   proxies("http://s3cret@:80"),
+			"proxy 1: the URL of a proxy ends":    proxies("http://host/s3cret"),
+			"proxy 1: not a URL":                  proxies("http://s3cret:%zz@host"),
+			"17 proxies":                          proxies(slices.Repeat([]string{"http://host"}, 17)...),
+			"proxy 1: a text of":                  proxies("http://" + strings.Repeat("s3cret", 500)),
+			"3 weights for 2 models":              combo(store.Combo{Weights: []int{1, 1, 1}}),
+			"the weight 1000001":                  combo(store.Combo{Weights: []int{1000001}}),
+			"the weight -1":                       combo(store.Combo{Weights: []int{-1}}),
+			"sticky":                              combo(store.Combo{Sticky: -1}),
+			"deadline":                            combo(store.Combo{Deadline: -1}),
+			"models: 1001 entries":                key(store.Limits{Models: slices.Repeat([]string{"m"}, 1001)}),
+			"models: an entry is empty":           key(store.Limits{Models: []string{""}}),
+			"operations: a text of 201 bytes":     key(store.Limits{Operations: []string{strings.Repeat("o", 201)}}),
+			"models: 60000 bytes":                 key(store.Limits{Models: slices.Repeat([]string{strings.Repeat("m", 60)}, 1000)}),
+			"networks: \"10.0.0.0/33\"":           key(store.Limits{Networks: []string{"127.0.0.1", "10.0.0.0/33"}}),
+			"networks: \"localhost\"":             key(store.Limits{Networks: []string{"localhost"}}),
+			"requests_per_minute: -1":             key(store.Limits{RequestsPerMinute: -1}),
+			"tokens_per_minute: 1000000000001 is": key(store.Limits{TokensPerMinute: 1e12 + 1}),
+			"concurrent: -5":                      key(store.Limits{Concurrent: -5}),
+			"spend_day: -1":                       key(store.Limits{SpendDay: -1}),
+			"spend_total: -1":                     key(store.Limits{SpendTotal: -1}),
+		} {
+			_, err := s.Apply(ctx, store.Put(r))
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		}
+	})
 	t.Run("a change can depend on a revision", func(t *testing.T) {
 		t.Parallel()
 		s, _ := open(t)
@@ -196,6 +273,166 @@ func Run(t *testing.T, durable bool, open func(t *testing.T) (first store.Store,
 			t.Errorf("%v %v", got, err)
 		}
 	})
+	t.Run("one exchange is found by its id, with its trace", func(t *testing.T) {
+		t.Parallel()
+		s, again := open(t)
+		now := time.Now().Round(0)
+		price := store.Price{Input: 1, Output: 2, CacheRead: 3, CacheWrite: 4}
+		list := []store.Exchange{
+			{Began: now, Trace: []byte(`{"requested":"m"}`), Priced: true, Price: price, Cost: 5, Reason: "r"},
+			{Began: now.Add(30 * time.Second)}, {Began: now.Add(-30 * time.Second)}, {Began: now},
+			{Began: now, Trace: bytes.Repeat([]byte("x"), store.MaxTrace)},
+		}
+		long := store.Exchange{ID: store.NewID("nrx"), Began: now, Cost: 1, Trace: make([]byte, store.MaxTrace+1)}
+		for i := range list {
+			list[i].ID = store.NewID("nrx")
+			record(t, s, &list[i])
+		}
+		record(t, s, &long)
+		if durable {
+			s.Close()
+			s = again()
+			defer s.Close()
+		}
+		long.Trace = nil // too long: the exchange counts without it
+		list = append(list, long)
+		for i := range list {
+			got, err := s.Exchange(ctx, list[i].ID)
+			if err != nil || !got.Began.Equal(list[i].Began) {
+				t.Fatalf("%d: %v, %v", i, got, err)
+			}
+			got.Began = list[i].Began
+			if !reflect.DeepEqual(*got, list[i]) {
+				t.Errorf("%d: got %+v, want %+v", i, got, list[i])
+			}
+		}
+		for _, id := range []string{"", "nrx_", store.NewID("nrx"), "nrx_" + strings.Repeat("!", 26), list[0].ID + "0", list[0].ID[:len(list[0].ID)-1]} {
+			if e, err := s.Exchange(ctx, id); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%q: %v, %v", id, e, err)
+			}
+		}
+		for e := range exchanges(t, s) {
+			if e.Trace != nil {
+				t.Error("a list has traces")
+			}
+		}
+		s.Close()
+		if _, err := s.Exchange(ctx, list[0].ID); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("after closing: %v", err)
+		}
+	})
+	t.Run("what keys use is counted by the day, each record once", func(t *testing.T) {
+		t.Parallel()
+		s, again := open(t)
+		today := time.Now().UTC().Truncate(24 * time.Hour)
+		yesterday, longAgo := today.Add(-time.Nanosecond), today.AddDate(0, 0, -60)
+		e := func(id, key string, began time.Time, in, out int64, cost store.Money) *store.Exchange {
+			return &store.Exchange{ID: id, KeyID: key, Began: began, Input: in, Output: out, CacheRead: in, Cost: cost}
+		}
+		for _, e := range []*store.Exchange{
+			e("1", "a", today, 1, 2, 3), e("2", "a", today, 10, 20, 30), e("3", "a", yesterday, 100, 200, 300),
+			e("4", "b", today, 5, 6, 7), e("5", "", today, 8, 9, 10), e("6", "a", longAgo, 1000, 2000, 3000),
+			e("7", "a", longAgo, 1, 1, 1), e("8", "b", today, -5, -6, -7),
+			// The last word on a record counts, and nothing that was said before.
+			e("2", "a", today, 11, 22, 33), e("2", "a", today, 11, 22, 33), e("7", "a", longAgo, 4000, 0, 4000),
+			e("9", "c", today, 1, 1, 1), e("9", "b", today, 1, 1, 1),
+		} {
+			record(t, s, e)
+		}
+		check := func() {
+			t.Helper()
+			var got []string
+			if err := s.Used(ctx, func(key string, day time.Time, u store.Used) bool {
+				got = append(got, fmt.Sprint(key, int(today.Sub(day).Hours()/24), u))
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if want := []string{"a60 {2 7000 7000}", "a1 {1 300 300}", "0 {1 17 10}", "a0 {2 36 36}", "b0 {3 13 8}"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			for _, c := range []struct {
+				key  string
+				from time.Time
+				want store.Used
+			}{
+				{"a", today, store.Used{Requests: 2, Tokens: 36, Cost: 36}},
+				{"a", today.Add(23 * time.Hour), store.Used{Requests: 2, Tokens: 36, Cost: 36}},
+				{"a", today.In(time.FixedZone("west", -8*3600)), store.Used{Requests: 2, Tokens: 36, Cost: 36}},
+				{"a", today.AddDate(0, 0, -31), store.Used{Requests: 3, Tokens: 336, Cost: 336}},
+				{"a", time.Time{}, store.Used{Requests: 5, Tokens: 7336, Cost: 7336}},
+				{"a", today.AddDate(0, 0, -50), store.Used{Requests: 5, Tokens: 7336, Cost: 7336}},
+				{"a", today.AddDate(0, 0, 1), store.Used{}},
+				{"b", today, store.Used{Requests: 3, Tokens: 13, Cost: 8}},
+				{"", today, store.Used{Requests: 1, Tokens: 17, Cost: 10}},
+				{"c", time.Time{}, store.Used{}}, {"nobody", time.Time{}, store.Used{}},
+			} {
+				if got := s.UsedSince(c.key, c.from); got != c.want {
+					t.Errorf("%q since %s: got %v, want %v", c.key, c.from, got, c.want)
+				}
+			}
+		}
+		check()
+		if durable {
+			s.Close()
+			s = again()
+			check()
+			record(t, s, e("6", "a", longAgo, 1000, 2000, 3000))
+			check()
+		}
+		n := 0
+		if err := s.Used(ctx, func(string, time.Time, store.Used) bool { n++; return false }); err != nil || n != 1 {
+			t.Errorf("%d visits, %v", n, err)
+		}
+		s.Close()
+		if err := s.Used(ctx, func(string, time.Time, store.Used) bool { return true }); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("after closing: %v", err)
+		}
+	})
+	t.Run("what keys use saturates, and is right again when the records are", func(t *testing.T) {
+		t.Parallel()
+		s, _ := open(t)
+		defer s.Close()
+		now := time.Now()
+		const most = math.MaxInt64
+		for i := range 3 {
+			record(t, s, &store.Exchange{ID: fmt.Sprint(i), KeyID: "k", Began: now, Input: most, Output: most, Cost: most})
+		}
+		if got := s.UsedSince("k", now); got != (store.Used{Requests: 3, Tokens: most, Cost: most}) {
+			t.Errorf("%+v", got)
+		}
+		for i := range 3 {
+			record(t, s, &store.Exchange{ID: fmt.Sprint(i), KeyID: "k", Began: now, Input: 1, Output: 2, Cost: 3})
+		}
+		if got := s.UsedSince("k", now); got != (store.Used{Requests: 3, Tokens: 9, Cost: 9}) {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("what keys use is what the books say, whoever records at once", func(t *testing.T) {
+		t.Parallel()
+		s, again := open(t)
+		now := time.Now()
+		var wg sync.WaitGroup
+		for worker := range 8 {
+			wg.Go(func() {
+				for i := range 60 {
+					n := int64(worker*100 + i)
+					record(t, s, &store.Exchange{
+						// Some ids are recorded by several.
+						ID: fmt.Sprint(n % 300), Began: now.Add(-time.Duration(n%300%5) * 24 * time.Hour), KeyID: fmt.Sprint("k", n%7), Input: n, Cost: store.Money(n * n),
+					})
+				}
+			})
+		}
+		wg.Wait()
+		Agree(t, s)
+		if durable {
+			s.Close()
+			s = again()
+			Agree(t, s)
+		}
+		s.Close()
+	})
 	t.Run("many at once", func(t *testing.T) {
 		t.Parallel()
 		s, _ := open(t)
@@ -260,4 +497,57 @@ func Run(t *testing.T, durable bool, open func(t *testing.T) (first store.Store,
 			t.Errorf("%d exchanges, %v", n, err)
 		}
 	})
+}
+
+func record(t *testing.T, s store.Store, e *store.Exchange) {
+	t.Helper()
+	if err := s.Record(context.Background(), e); err != nil {
+		t.Error(err)
+	}
+}
+
+// exchanges returns all that is in the books.
+func exchanges(t *testing.T, s store.Store) iter.Seq[*store.Exchange] {
+	return func(yield func(*store.Exchange) bool) {
+		if err := s.Exchanges(context.Background(), time.Unix(0, 0), time.Unix(1<<32, 0), yield); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Agree checks that what each key used is the sum of the exchanges in the books,
+// by the day and in total. Their numbers must not be so large that they saturate.
+func Agree(t *testing.T, s store.Store) {
+	t.Helper()
+	type keyDay struct {
+		key string
+		day time.Time
+	}
+	sums, totals := map[keyDay]store.Used{}, map[string]store.Used{}
+	add := func(u store.Used, e *store.Exchange) store.Used {
+		return store.Used{Requests: u.Requests + 1, Tokens: u.Tokens + e.Input + e.Output, Cost: u.Cost + e.Cost}
+	}
+	for e := range exchanges(t, s) {
+		at := keyDay{e.KeyID, e.Began.UTC().Truncate(24 * time.Hour)}
+		sums[at], totals[e.KeyID] = add(sums[at], e), add(totals[e.KeyID], e)
+	}
+	if len(sums) == 0 {
+		t.Error("the books are empty")
+	}
+	err := s.Used(context.Background(), func(key string, day time.Time, u store.Used) bool {
+		at := keyDay{key, day}
+		if u != sums[at] {
+			t.Errorf("%s on %s used %+v, and in the books is %+v", key, day, u, sums[at])
+		}
+		delete(sums, at)
+		return true
+	})
+	if err != nil || len(sums) > 0 {
+		t.Errorf("not counted: %v, %v", sums, err)
+	}
+	for key, want := range totals {
+		if got := s.UsedSince(key, time.Time{}); got != want {
+			t.Errorf("%s used %+v in total, and in the books is %+v", key, got, want)
+		}
+	}
 }
