@@ -82,6 +82,7 @@ func (c *connection) play(req *http.Request) error {
 		return err
 	}
 	c.out = append(c.out, c.step.Trailing...)
+	c.sc.end(c.record) // before the client can know
 	if err := c.flush(); err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func (c *connection) body() error {
 	if c.chunked && !s.NoEnd {
 		c.out = append(c.out, "0\r\n\r\n"...)
 	}
-	return c.flush()
+	return nil
 }
 
 // piece writes bytes of the body, drop by drop if the step drips.
@@ -274,14 +275,18 @@ func (c *connection) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
+	// Counted first, so that nobody can see bytes that are not.
+	c.sc.note(func() { c.record.Written += int64(len(c.out)) })
 	n, err := c.conn.Write(c.out)
+	if err != nil {
+		c.sc.note(func() {
+			c.record.Written -= int64(len(c.out) - n)
+			if c.record.Left.IsZero() {
+				c.record.Left = time.Now()
+			}
+		})
+	}
 	c.out = c.out[:0]
-	c.sc.note(func() {
-		c.record.Written += int64(n)
-		if err != nil && c.record.Left.IsZero() {
-			c.record.Left = time.Now()
-		}
-	})
 	return err
 }
 
@@ -307,6 +312,7 @@ func (c *connection) at(s Stage, n int) error {
 	}
 	if c.step.Reset == p {
 		c.unwatch()
+		c.sc.end(c.record)
 		c.raw.SetLinger(0)
 		c.raw.Close()
 		return errOver

@@ -72,7 +72,8 @@ func Start(tb testing.TB) *Upstream {
 		tb.Fatalf("finding the test binary: %v", err)
 	}
 	u := &Upstream{tb: tb, cmd: exec.Command(self)}
-	u.cmd.Env = append(os.Environ(), environment+"=1")
+	// The race detector would wait for a second before the process ends.
+	u.cmd.Env = append(os.Environ(), environment+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	var problems bytes.Buffer
 	u.cmd.Stderr = &problems
 	if u.in, err = u.cmd.StdinPipe(); err != nil {

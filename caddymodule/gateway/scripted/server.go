@@ -194,10 +194,13 @@ func (sc *script) note(change func()) {
 	change()
 }
 
+// end is the end of a request, which may be told more than once.
 func (sc *script) end(q *Request) {
 	sc.note(func() {
-		q.Done = time.Now()
-		sc.open--
+		if q.Done.IsZero() {
+			q.Done = time.Now()
+			sc.open--
+		}
 	})
 }
 
@@ -254,11 +257,13 @@ func (c *connection) open(s *server, sc *script) bool {
 	if !secure {
 		return true
 	}
+	if step == nil { // taken now, so that a handshake that fails counts before the client knows
+		c.sc = sc
+		c.step, c.record = sc.begin(false)
+		q = c.record
+	}
 	conn := tls.Server(c.raw, s.tls)
 	if err := conn.Handshake(); err != nil {
-		if step == nil {
-			_, q = sc.begin(false)
-		}
 		sc.note(func() { q.Problem = err.Error() })
 		sc.end(q)
 		return false
