@@ -1,11 +1,7 @@
 package scripted
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/nine-router/nine-router/translate"
 )
@@ -106,66 +102,4 @@ func empty(f translate.Format, stream bool, why stop) Step {
 		events = append(opening(f), closing(a, why)...)
 	}
 	return Step{Events: events}
-}
-
-// RealError is a recorded error of a provider: a path under the folder of
-// fixtures, such as "gemini/error/gemini-2-5-flash-bad-key.json". It is false if
-// there are no fixtures here.
-func RealError(path string) (Step, bool) {
-	for _, f := range RealErrors() {
-		if f.Path == path {
-			return f.Step, true
-		}
-	}
-	return Step{}, false
-}
-
-// A Recording is an error that a provider once gave.
-type Recording struct {
-	Path   string
-	Format translate.Format
-	Step   Step
-}
-
-// recorded are the fixtures' words for the formats.
-var recorded = map[string]translate.Format{
-	"openai-chat": translate.OpenAI, "openai-responses": translate.Responses, "anthropic-messages": translate.Anthropic,
-	"gemini": translate.Gemini, "ollama": translate.Ollama, "cohere": Cohere,
-}
-
-// RealErrors lists the recorded errors whose status is known. The folder is that
-// in NINE_ROUTER_FIXTURES, or shared/fixtures beside the repository; if it is not
-// there the list is empty.
-func RealErrors() (list []Recording) {
-	dir := os.Getenv("NINE_ROUTER_FIXTURES")
-	if dir == "" {
-		_, here, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "..", "shared", "fixtures")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
-	if err != nil {
-		return nil
-	}
-	var manifest struct {
-		Files []struct {
-			File   string
-			Format string
-			Kind   string
-			Status int `json:"http_status"`
-		}
-	}
-	if err := json.Unmarshal(b, &manifest); err != nil {
-		panic(fmt.Errorf("reading the manifest of the fixtures: %w", err))
-	}
-	for _, f := range manifest.Files {
-		if f.Kind != "error" || f.Status < 400 {
-			continue
-		}
-		body, err := os.ReadFile(filepath.Join(dir, f.File))
-		if err != nil {
-			panic(fmt.Errorf("reading a recorded error: %w", err))
-		}
-		list = append(list, Recording{f.File, recorded[f.Format], Step{Status: f.Status, Body: string(body)}})
-	}
-	return list
 }

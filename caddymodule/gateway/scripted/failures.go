@@ -28,14 +28,17 @@ type Failure struct {
 	Told bool
 	// Slow says that it is one only because the gateway does not wait for ever.
 	Slow bool
-	// Status is the error status that the provider answered with, 0 without one.
+	// Status is the error status that the provider answered with, 0 without one,
+	// and Says is its message, if that is for people.
 	Status int
+	Says   string
 }
 
-// Failures is the catalogue: every way to fail, for a provider of the format.
+// Failures is the catalogue: every way to fail, for a provider of the format. The
+// recorded errors are among them where the recordings are.
 func Failures(f translate.Format) []Failure {
 	var list []Failure
-	for _, part := range [...][]Failure{statuses(f), bodies(f), connections(), silences(f), documents(f), openings(f), afterContent(f)} {
+	for _, part := range [...][]Failure{statuses(f), bodies(f), connections(), silences(f), documents(f), openings(f), afterContent(f), recordings(f)} {
 		list = append(list, part...)
 	}
 	for i := range list {
@@ -83,7 +86,7 @@ func statuses(f translate.Format) (list []Failure) {
 		if kind == "" { // what stands before the provider answers
 			step.Body, step.ContentType = fmt.Sprintf(cloudflare, s.status), "text/html"
 		}
-		list = append(list, Failure{Name: fmt.Sprint(s.status), Step: step, Scope: s.scope, Reason: s.reason, Retryable: s.retryable, Status: s.status})
+		list = append(list, Failure{Name: fmt.Sprint(s.status), Step: step, Scope: s.scope, Reason: s.reason, Retryable: s.retryable, Status: s.status, Says: s.message})
 	}
 	return list
 }
@@ -119,15 +122,15 @@ func bodies(f translate.Format) []Failure {
 	html := Step{Status: 500, ContentType: "text/html", Body: "<html><h1>Internal Server Error</h1>"}
 	invalid := kind("invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT")
 	return []Failure{
-		{Name: "400 context length", Step: refuse(400, kind("context_length_exceeded", "invalid_request_error", "INVALID_ARGUMENT"), tooLong), Scope: "request", Reason: "context_length", Retryable: true, Status: 400},
-		{Name: "400 content policy", Step: refuse(400, kind("content_policy_violation", "invalid_request_error", "INVALID_ARGUMENT"), "Your request was rejected as a result of our safety system."), Scope: "request", Reason: "content_policy", Retryable: true, Status: 400},
-		{Name: "400 unsupported", Step: refuse(400, invalid, "Image input is not supported by this model."), Scope: "request", Reason: "unsupported", Retryable: true, Status: 400},
-		{Name: "400 invalid key", Step: refuse(400, invalid, "API key not valid. Please pass a valid API key."), Scope: "connection", Reason: "unauthorized", Retryable: true, Status: 400},
-		{Name: "400 no credit", Step: refuse(400, invalid, "Your credit balance is too low to access the API."), Scope: "connection", Reason: "quota_spent", Retryable: true, Status: 400},
-		{Name: "429 with Retry-After", Step: refuse(429, kind("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"), "Slow down.", "Retry-After", "7"), Scope: "connection", Reason: "rate_limited", Retryable: true, Status: 429},
-		{Name: "429 quota", Step: refuse(429, kind("insufficient_quota", "rate_limit_error", "RESOURCE_EXHAUSTED"), "You exceeded your current quota, please check your plan and billing details."), Scope: "connection", Reason: "quota_spent", Retryable: true, Status: 429},
-		{Name: "429 overloaded", Step: refuse(429, kind("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"), "The engine is currently overloaded, please try again later."), Scope: "provider", Reason: "overloaded", Retryable: true, Status: 429},
-		{Name: "503 with Retry-After", Step: refuse(503, kind("server_error", "overloaded_error", "UNAVAILABLE"), "Come back later.", "Retry-After", "3"), Scope: "provider", Reason: "overloaded", Retryable: true, Status: 503},
+		{Name: "400 context length", Step: refuse(400, kind("context_length_exceeded", "invalid_request_error", "INVALID_ARGUMENT"), tooLong), Scope: "request", Reason: "context_length", Retryable: true, Says: tooLong, Status: 400},
+		{Name: "400 content policy", Step: refuse(400, kind("content_policy_violation", "invalid_request_error", "INVALID_ARGUMENT"), "Your request was rejected as a result of our safety system."), Scope: "request", Reason: "content_policy", Retryable: true, Says: "Your request was rejected as a result of our safety system.", Status: 400},
+		{Name: "400 unsupported", Step: refuse(400, invalid, "Image input is not supported by this model."), Scope: "request", Reason: "unsupported", Retryable: true, Says: "Image input is not supported by this model.", Status: 400},
+		{Name: "400 invalid key", Step: refuse(400, invalid, "API key not valid. Please pass a valid API key."), Scope: "connection", Reason: "unauthorized", Retryable: true, Says: "API key not valid. Please pass a valid API key.", Status: 400},
+		{Name: "400 no credit", Step: refuse(400, invalid, "Your credit balance is too low to access the API."), Scope: "connection", Reason: "quota_spent", Retryable: true, Says: "Your credit balance is too low to access the API.", Status: 400},
+		{Name: "429 with Retry-After", Step: refuse(429, kind("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"), "Slow down.", "Retry-After", "7"), Scope: "connection", Reason: "rate_limited", Retryable: true, Says: "Slow down.", Status: 429},
+		{Name: "429 quota", Step: refuse(429, kind("insufficient_quota", "rate_limit_error", "RESOURCE_EXHAUSTED"), "You exceeded your current quota, please check your plan and billing details."), Scope: "connection", Reason: "quota_spent", Retryable: true, Says: "You exceeded your current quota, please check your plan and billing details.", Status: 429},
+		{Name: "429 overloaded", Step: refuse(429, kind("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"), "The engine is currently overloaded, please try again later."), Scope: "provider", Reason: "overloaded", Retryable: true, Says: "The engine is currently overloaded, please try again later.", Status: 429},
+		{Name: "503 with Retry-After", Step: refuse(503, kind("server_error", "overloaded_error", "UNAVAILABLE"), "Come back later.", "Retry-After", "3"), Scope: "provider", Reason: "overloaded", Retryable: true, Says: "Come back later.", Status: 503},
 		{Name: "500 page", Step: html, Scope: "provider", Reason: "server_error", Retryable: true, Status: 500},
 		{Name: "500 without a body", Step: Step{Status: 500}, Scope: "provider", Reason: "server_error", Retryable: true, Status: 500},
 		{Name: "500 compressed", Step: Step{Status: 500, Body: Error(f, 500, "server_error", "Oops."), Gzip: true}, Scope: "provider", Reason: "server_error", Retryable: true, Status: 500},
@@ -172,6 +175,8 @@ func silences(f translate.Format) []Failure {
 	pings.Every = 20 * time.Millisecond
 	half := Good(f, false, "This never comes to its end.")
 	half.Stall = InEvent(1)
+	headed := Auto(f, "This never begins.")
+	headed.Stream.Stall, headed.Document.Stall = At(HeadersSent), At(HeadersSent)
 	drip := Auto(f, "This comes a letter at a time.")
 	drip.Stream.Drip = Drip{1, 50 * time.Millisecond}
 	drip.Document.Drip = drip.Stream.Drip
@@ -182,7 +187,7 @@ func silences(f translate.Format) []Failure {
 		silent("stall at accept", Step{Stall: At(Accept)}),
 		silent("stall before the body is read", Step{Stall: At(HeadersRead)}),
 		silent("stall after the status", Step{Stall: At(StatusSent)}),
-		silent("stall after the header", Step{Stall: At(HeadersSent)}),
+		silent("stall after the header", headed),
 		silent("late", late),
 		silent("drip", drip),
 		silent("stall in the document", half),
@@ -210,7 +215,8 @@ func documents(f translate.Format) []Failure {
 		bad("document cut", "unreachable", with(func(s *Step) { s.CutAfterBytes = len(s.Body) / 2 })),
 		bad("document reset", "unreachable", with(func(s *Step) { s.Reset = InEvent(1) })),
 		bad("document shorter than its length", "unreachable", with(func(s *Step) { s.WrongLength = 10 })),
-		bad("document longer than its length", "broken_answer", with(func(s *Step) { s.WrongLength = -10 })),
+		// Closed, or the rest is taken for the next answer on the connection.
+		bad("document longer than its length", "broken_answer", with(func(s *Step) { s.WrongLength, s.KeepAliveOff = -10, true })),
 		bad("document without its last chunk", "unreachable", with(func(s *Step) { s.NoEnd = true })),
 		bad("half a document", "broken_answer", with(func(s *Step) { s.Body = s.Body[:len(s.Body)/2] })),
 		bad("null", "broken_answer", Step{Body: "null"}),
@@ -261,6 +267,10 @@ func afterContent(f translate.Format) []Failure {
 		change(&s, len(opening(f))+1) // with the first word
 		return Failure{Name: name, Step: s, Scope: "provider", Reason: reason, StreamOnly: true, Told: true}
 	}
+	// The pause is for the content to be on its way before the failure comes.
+	next := func(s *Step, n int, event string) {
+		s.Events, s.Stall, s.StallFor = append(s.Events[:n:n], event), AfterEvent(n), 150*time.Millisecond
+	}
 	kind, message, reason := failing(f)
 	stalled := bad("stall after content", "silence", func(s *Step, n int) { s.Stall = AfterEvent(n) })
 	stalled.Slow = true
@@ -270,8 +280,8 @@ func afterContent(f translate.Format) []Failure {
 		bad("cut in an event", "unreachable", func(s *Step, n int) { s.HangUp = InEvent(n + 1) }),
 		bad("reset in an event", "unreachable", func(s *Step, n int) { s.Reset = InEvent(n + 1) }),
 		bad("end after content", "broken_answer", func(s *Step, n int) { s.Events = s.Events[:n] }),
-		bad("garbage after content", "broken_answer", func(s *Step, n int) { s.Events = append(s.Events[:n:n], garbage(f)) }),
-		bad("error after content", reason, func(s *Step, n int) { s.Events = append(s.Events[:n:n], errorEvent(f, kind, message)) }),
+		bad("garbage after content", "broken_answer", func(s *Step, n int) { next(s, n, garbage(f)) }),
+		bad("error after content", reason, func(s *Step, n int) { next(s, n, errorEvent(f, kind, message)) }),
 		stalled,
 	}
 }

@@ -370,7 +370,16 @@ func TestRecordedErrorsAreRead(t *testing.T) {
 	if !ok || s.Status != 400 || !strings.Contains(s.Body, "API_KEY_INVALID") || len(list) < 20 {
 		t.Errorf("%v %d of %d", ok, s.Status, len(list))
 	}
+	judged := map[string]bool{}
+	for _, f := range scripted.Formats() {
+		for _, failure := range scripted.Failures(f) {
+			judged[failure.Name] = true
+		}
+	}
 	for _, r := range list {
+		if !judged[r.Path] {
+			t.Errorf("there is no verdict on %s", r.Path)
+		}
 		if r.Format == "" || r.Step.Body == "" {
 			t.Errorf("%s is of no format", r.Path)
 		}
