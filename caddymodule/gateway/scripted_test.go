@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 // patience is how long the gateway waits for a provider that will not answer.
 const patience = 300 * time.Millisecond
 
+// maxEvent is how much one event may be, in bytes.
+const maxEvent = 1 << 20
+
 // A scenario is one failure of one provider, met by one client: alone, and as the
 // first of a combo whose second provider is well.
 type scenario struct {
@@ -42,6 +45,7 @@ func scriptedGateway(t *testing.T, up *script.Upstream, wait time.Duration, list
 	t.Helper()
 	return start(t, func(o *gateway.Options) {
 		o.Times.FirstContent, o.Times.Silence = wait, wait
+		o.Limits.Event = maxEvent
 		o.Transport = &http.Transport{DisableCompression: true, TLSHandshakeTimeout: 4 * patience, MaxResponseHeaderBytes: 1 << 20}
 		for i := range list {
 			s := &list[i]
@@ -134,8 +138,8 @@ func TestEveryFailure(t *testing.T) {
 				}
 			}
 			// Who is not waited for is no measure of how busy the machine is.
-			meet(t, up, 30*time.Second, quick, 4)
-			meet(t, up, patience, slow, 12)
+			meet(t, up, 30*time.Second, quick, 6)
+			meet(t, up, patience, slow, 20)
 		})
 	}
 }
@@ -295,6 +299,74 @@ func (s *scenario) ended(t *testing.T, up *script.Upstream, took time.Duration) 
 		if time.Now().After(deadline) {
 			t.Errorf("%v: the request to the provider goes on", s)
 			return
+		}
+	}
+}
+
+// An answer that is empty for a reason is one: nobody else is asked.
+func TestAnEmptyAnswerWithAReasonIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	up := script.Start(t)
+	var list []scenario
+	for client := range clients {
+		for name, step := range map[string]func(translate.Format, bool) script.Step{"limit": script.LegalEmpty, "filter": script.Withheld} {
+			if name == "filter" && client == translate.Ollama {
+				continue // which has no such reason
+			}
+			for _, stream := range []bool{true, false} {
+				s := scenario{script.Failure{Name: name, Format: client}, client, stream, fmt.Sprint("empty", len(list))}
+				up.Script(s.name+"a", step(client, stream))
+				up.Script(s.name+"b", script.Auto(client, "From the second."))
+				list = append(list, s)
+			}
+		}
+	}
+	r := scriptedGateway(t, up, 30*time.Second, list)
+	for i := range list {
+		s := &list[i]
+		resp, body, _ := s.ask(t, r, s.name)
+		want := map[string]translate.StopReason{"limit": translate.StopLength, "filter": translate.StopFiltered}[s.failure.Name]
+		a := s.decode(body)
+		if resp.StatusCode != http.StatusOK || a.Err != nil || len(a.Choices) != 1 || texts(a, translate.Text) != "" || a.Choices[0].Stop != want && !(want == translate.StopFiltered && a.Choices[0].Stop == translate.StopRefused) {
+			t.Errorf("%v: %d %v %.500s", s, resp.StatusCode, a.Err, body)
+		}
+		if n := up.Count(s.name + "b"); n != 0 {
+			t.Errorf("%v: the second was asked %d times", s, n)
+		}
+	}
+}
+
+// A line that never ends is given up at the limit of an event, and the provider is
+// hung up on; one that is merely long is not.
+func TestALineWithoutEndIsGivenUp(t *testing.T) {
+	t.Parallel()
+	up := script.Start(t)
+	var list []scenario
+	for client := range clients {
+		endless := scenario{script.Failure{Name: "endless", Format: client}, client, true, "endless" + string(client)}
+		step := script.Lifecycle(client)
+		step.EndlessLine = true
+		up.Script(endless.name+"a", step)
+		up.Script(endless.name+"b", script.Auto(client, "From the second."))
+		long := endless
+		long.failure.Name, long.name = "long", "long"+string(client)
+		text := strings.Repeat("x", maxEvent/2)
+		up.Script(long.name+"a", script.Good(client, true, text))
+		up.Script(long.name+"b", script.Auto(client, "From the second."))
+		list = append(list, endless, long)
+	}
+	r := scriptedGateway(t, up, 30*time.Second, list)
+	for i := range list {
+		s := &list[i]
+		resp, body, _ := s.ask(t, r, s.name)
+		if a := s.decode(body); s.failure.Name == "long" && len(texts(a, translate.Text)) != maxEvent/2 ||
+			s.failure.Name == "endless" && a.Err == nil && texts(a, translate.Text) != "From the second." || len(body) > 4*maxEvent {
+			t.Errorf("%v: %d %v %d bytes: %.500s", s, resp.StatusCode, a.Err, len(body), body)
+		}
+		for deadline := time.Now().Add(10 * time.Second); up.Open(s.name+"a") > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%v: the request to the provider goes on", s)
+			}
 		}
 	}
 }
