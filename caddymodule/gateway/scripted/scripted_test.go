@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // client asks without a connection that is kept, unless keep.
 func client(t *testing.T, keep bool) *http.Client {
 	tr := &http.Transport{DisableKeepAlives: !keep, DisableCompression: true,
-		TLSHandshakeTimeout: 200 * time.Millisecond} // which outlives the request
+		TLSHandshakeTimeout: 1500 * time.Millisecond} // which outlives the request
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
