@@ -106,6 +106,9 @@ type Table struct {
 	waits   waits
 }
 
+// soon is a wait that clients sit out: the SDKs believe Retry-After up to it.
+const soon = time.Minute
+
 // Classify says whose fault an answer was. It takes time linear in the length of
 // the body.
 func (t *Table) Classify(a *Answer, now time.Time) Fault {
@@ -115,7 +118,10 @@ func (t *Table) Classify(a *Answer, now time.Time) Fault {
 		f = ev.judge()
 	}
 	if f.Scope != Request && f.After == 0 {
-		f.After = t.after(f.Reason, ruled, ev, a, now)
+		f.After = t.after(f, ruled, ev, a, now)
+	}
+	if f.Scope != Request && f.After > 0 && f.After <= soon {
+		f.Final = false
 	}
 	return f
 }
@@ -130,7 +136,7 @@ func (ev *evidence) judge() Fault {
 	for i := len(ev.layers) - 1; i >= 0; i-- {
 		l := &ev.layers[i]
 		if f, ok := match(byWords, l); ok && (!l.quoted || !mistrust || f.Scope == Request) {
-			return l.seen(f)
+			return l.seen(f, top)
 		}
 	}
 	for i := len(ev.layers) - 1; i >= 0; i-- {
@@ -139,7 +145,7 @@ func (ev *evidence) judge() Fault {
 			continue
 		}
 		if f := ofStatus(l.status); !l.quoted || !mistrust || f.Scope == Request {
-			return l.seen(f)
+			return l.seen(f, top)
 		}
 	}
 	return ofStatus(top.status)
@@ -147,9 +153,10 @@ func (ev *evidence) judge() Fault {
 
 // seen returns a fault as it is seen from here. A relay that failed at one of its
 // own providers has others for its other models, and our credential there is
-// good.
-func (l *layer) seen(f Fault) Fault {
-	if l.relayed && f.Scope != Request {
+// good. A server error with another error in its text is a relay's too, unless
+// it quotes a client; in either case it is not more than the model's.
+func (l *layer) seen(f Fault, top *layer) Fault {
+	if f.Scope != Request && (l.relayed || l.quoted && (top.status == 0 || top.status >= 500)) {
 		f.Scope, f.ThisModel, f.Final = Model, false, false
 	}
 	return f

@@ -185,7 +185,9 @@ func TestWhoseFaultItWas(t *testing.T) {
 		// Gateways that wrap
 		{name: "a bad request within a server error", provider: "node", status: 500, body: `{"error":{"message":"litellm.BadRequestError: AnthropicException - {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"max_tokens: too big\"}}","type":null,"code":null}}`, scope: Request, reason: Rejected},
 		{name: "a status within a server error", provider: "node", status: 500, body: `{"error":{"message":"Upstream said no.","code":"400"}}`, scope: Request, reason: Rejected},
-		{name: "an error before more words", provider: "node", status: 500, body: `{"error":{"message":"Error from provider: {\"error\":{\"code\":\"1113\",\"message\":\"m\"}}Error: at x","type":"api_error"}}`, scope: Connection, reason: QuotaSpent},
+		{name: "an error before more words", provider: "node", status: 500, body: `{"error":{"message":"Error from provider: {\"error\":{\"code\":\"1113\",\"message\":\"m\"}}Error: at x","type":"api_error"}}`, scope: Model, reason: QuotaSpent},
+		{name: "a time in the text of a server error", provider: "node", status: 500, body: `{"error":{"message":"Failed: {\"retry_after\":86400}, retry in 3 days"}}`, scope: Provider, reason: ServerError},
+		{name: "what a server error quotes", provider: "node", status: 500, body: `{"error":{"message":"Could not parse {\"error\":{\"code\":\"insufficient_quota\"}}"}}`, scope: Provider, reason: ServerError},
 		{name: "errors within errors", provider: "node", status: 502, body: `{"error":{"error":{"error":{"code":"context_length_exceeded","message":"m"}}}}`, scope: Request, reason: ContextLength},
 		{name: "an error in what began as a success", provider: "node", status: 200, body: `{"error":{"code":429,"message":"slow down"}}`, scope: Connection, reason: RateLimited},
 	}
@@ -280,6 +282,9 @@ func TestWhatAFaultMeans(t *testing.T) {
 	if key.Pause <= time.Minute || rate.Pause != 0 {
 		t.Errorf("a wrong key rests for %v, a limit for %v", key.Pause, rate.Pause)
 	}
+	if soon, later := classify(402, `{}`, "Retry-After", "20"), classify(402, `{}`); soon.Final || !later.Final {
+		t.Errorf("what is over soon is worth a retry: %+v, %+v", soon, later)
+	}
 	if !key.Final || rate.Final {
 		t.Error("a wrong key is final and a limit is not")
 	}
@@ -299,6 +304,32 @@ func TestWhatAFaultMeans(t *testing.T) {
 	both := classify(429, `{}`, "anthropic-ratelimit-unified-5h-status", "rejected", "anthropic-ratelimit-unified-5h-reset", "1795608060", "anthropic-ratelimit-unified-7d_opus-status", "rejected", "anthropic-ratelimit-unified-7d_opus-reset", "1795611600")
 	if both.ThisModel || both.After != time.Minute {
 		t.Errorf("a window of all models, beside one of some: %+v", both)
+	}
+}
+
+// However much a body holds, a little of it is looked at, and the status remains.
+func TestBodiesThatAreMeantToHurt(t *testing.T) {
+	t.Parallel()
+	table := table(t)
+	deep := `{"error":{"code":"insufficient_quota"}}`
+	for range maxDepth + 2 {
+		deep = string(openai.Codec{}.AppendError(nil, &translate.Error{Kind: translate.ServerError, Message: deep}))
+	}
+	for name, body := range map[string]string{
+		"errors in errors": strings.Repeat(`{"error":`, 6000) + `1` + strings.Repeat(`}`, 6000),
+		"lists in lists":   strings.Repeat(`[`, 32000) + strings.Repeat(`]`, 32000),
+		"texts in texts":   deep,
+		"many members":     `{` + strings.Repeat(`"a":1,`, 10000) + `"b":1}`,
+		"many brackets":    `{"error":{"message":": ` + strings.Repeat(`{`, 60000) + `"}}`,
+		"many details":     `{"error":{"details":[` + strings.Repeat(`{},`, 20000) + `{"violations":[{"quotaId":"PerDay"}]}]}}`,
+		"a long code":      `{"error":{"code":"` + strings.Repeat("x", 60000) + `"}}`,
+		"not UTF-8":        "{\"error\":{\"message\":\"\xff\xfe\",\"code\":\"\xff\"}}",
+	} {
+		for format := range codecs {
+			if got := table.Classify(answer(format, "p", 500, body), now); got.Reason != ServerError {
+				t.Errorf("%s, %s: got %+v", name, format, got)
+			}
+		}
 	}
 }
 

@@ -15,14 +15,17 @@ import (
 // after returns how long a provider asked to be left alone, 0 if it did not say.
 // What is meant for the case comes before what is meant for all: the body, then
 // Retry-After, then the state of the limits, then the prose.
-func (t *Table) after(reason string, ruled bool, ev *evidence, a *Answer, now time.Time) time.Duration {
+func (t *Table) after(f Fault, ruled bool, ev *evidence, a *Answer, now time.Time) time.Duration {
 	h := a.Header
 	if a.Status != 0 { // a stream's Date is as old as its beginning
 		now = providersClock(h, now)
 	}
-	asks := ruled || slices.Contains(passing, reason)
+	asks := ruled || slices.Contains(passing, f.Reason)
 	if asks {
 		for i := len(ev.layers) - 1; i >= 0; i-- {
+			if ev.layers[i].quoted && f.Scope == Provider {
+				continue
+			}
 			if d := t.ofBody(&ev.layers[i], now); d > 0 {
 				return d
 			}
@@ -31,10 +34,13 @@ func (t *Table) after(reason string, ruled bool, ev *evidence, a *Answer, now ti
 	if d := retryAfter(h, now); d > 0 || !asks {
 		return d
 	}
-	if ruled || reason == RateLimited || reason == QuotaSpent {
+	if ruled || f.Reason == RateLimited || f.Reason == QuotaSpent {
 		if d := ofLimits(h, now); d > 0 {
 			return d
 		}
+	}
+	if f.Scope == Provider { // prose does not shut out everybody for days
+		return 0
 	}
 	for i := len(ev.layers) - 1; i >= 0; i-- {
 		if d := t.waits.in(ev.layers[i].message, now); d > 0 {

@@ -35,7 +35,7 @@ var (
 	// Not the model's: no model is behind a path that is not there. A success
 	// anywhere else closes the provider's breaker again, so that one operation
 	// which is not offered does not cost the others.
-	wrongURL = Fault{Scope: Provider, Reason: Misconfigured}
+	wrongURL = Fault{Scope: Provider, Reason: Misconfigured, Final: true}
 	// A page in front of the provider can also mean the text of the request, so
 	// the credential does not pay for it.
 	blocked = Fault{Scope: Provider, Reason: Blocked}
