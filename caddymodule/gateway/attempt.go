@@ -64,6 +64,8 @@ type attempt struct {
 	held    []byte // bytes from before the first content, or an event that is not whole yet
 	content bool   // the client has been sent content
 	ended   bool
+
+	searched int // bytes of held in which no event ends
 }
 
 // The phases of an attempt, each with its limit of time.

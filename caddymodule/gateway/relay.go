@@ -403,12 +403,17 @@ func (a *attempt) pass(b []byte) error {
 		a.held = append(a.held, b...)
 		b = a.held
 	}
-	whole := wholeEvents(b, a.x.call.format == translate.Ollama)
+	// What was searched before is not searched again, but for a blank line that
+	// began in it.
+	from := max(0, a.searched-3)
+	whole := wholeEvents(b[from:], a.x.call.format == translate.Ollama)
 	var err error
 	if whole > 0 {
+		whole += from
 		err = a.x.out.stream(a.found.resp.Header, b[:whole])
 	}
 	a.held = append(a.held[:0], b[whole:]...)
+	a.searched = len(a.held)
 	return err
 }
 
