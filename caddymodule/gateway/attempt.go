@@ -178,6 +178,9 @@ func (a *attempt) open() *failure {
 	resp, err := x.g.transport(a.Provider.Provider, a.Connection.Connection).RoundTrip(req)
 	if err != nil {
 		f := classifyTransport(a.ctx, x.ctx, err)
+		if f.fault.Reason == "broken_off" && a.rec.Connected == 0 && a.Provider.Transport == nil {
+			f.fault.Reason = "unreachable" // in the handshake
+		}
 		f.cheap = f.fault.Reason == "unreachable" || f.fault.Reason == "broken_off"
 		if f.fault.Reason == "proxy_failed" && len(a.Connection.Proxies) > 0 {
 			f.fault.Scope = fault.Connection // they are its own
@@ -201,10 +204,11 @@ func (a *attempt) open() *failure {
 // watched returns the context of the call, which ends when a limit of time is
 // over.
 func (a *attempt) watched() context.Context {
-	first := a.times.Connect
-	if a.Provider.Transport != nil {
-		a.phase.Store(waiting)
-		first = a.untilContent()
+	first := a.untilContent()
+	if a.Provider.Transport != nil || a.times.Connect >= first {
+		a.phase.Store(waiting) // it is the tighter of the two
+	} else {
+		first = a.times.Connect
 	}
 	a.watch = time.AfterFunc(first, func() {
 		switch a.phase.Load() {
@@ -224,8 +228,8 @@ func (a *attempt) watched() context.Context {
 		return a.ctx
 	}
 	return httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		a.rec.Connected = time.Since(a.x.rec.Began)
 		if a.phase.CompareAndSwap(connecting, waiting) {
-			a.rec.Connected = time.Since(a.x.rec.Began)
 			a.watch.Reset(a.untilContent())
 		}
 	}})

@@ -128,11 +128,21 @@ func (f *failure) operators() translate.Error {
 			e.Message = "The provider refuses this gateway's account: " + e.Message
 		}
 	case fault.Model:
-		e.Status, e.Kind = http.StatusNotFound, translate.NotFound
+		if e.Status != http.StatusTooManyRequests && e.Status < 500 {
+			e.Status, e.Kind = http.StatusNotFound, translate.NotFound
+		}
 	case fault.Provider:
 		// Whatever status the provider chose for its own fault, it is not the
 		// client's.
-		if e.Status < 500 || e.Status > 599 {
+		if e.Status >= 500 && e.Status <= 599 {
+			break
+		}
+		switch f.fault.Reason {
+		case fault.Overloaded:
+			e.Status, e.Kind = http.StatusServiceUnavailable, translate.Overloaded
+		case fault.Timeout:
+			e.Status, e.Kind = http.StatusGatewayTimeout, translate.Timeout
+		default:
 			e.Status, e.Kind = http.StatusBadGateway, translate.ServerError
 		}
 	}

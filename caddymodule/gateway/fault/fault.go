@@ -54,7 +54,7 @@ const (
 	Forbidden    = "forbidden"    // the credential is good, but must not do this
 	Region       = "region"       // not served where the gateway, or its proxy, is
 
-	// Of a provider. Overloaded can be a model's too.
+	// Of a provider.
 	Overloaded    = "overloaded"
 	Timeout       = "timeout"
 	ServerError   = "server_error"

@@ -31,8 +31,8 @@ func TestRecordedErrors(t *testing.T) {
 		"gemini/error/gemini-2-5-flash-context-too-long.json":                               {Scope: Connection, Reason: RateLimited, After: 48 * time.Second},
 		"gemini/error/gemini-name-suggestion-google.json":                                   {Scope: Model, Reason: ModelUnavailable},
 		"gemini/error/vertex-fb-failure-http-error.json":                                    {Scope: Connection, Reason: Region},
-		"gemini/error/vertex-fb-failure-iam-permission-denied.json":                         {Scope: Model, Reason: NotEntitled},
-		"gemini/error/vertex-fb-failure-quota-exceeded.json":                                {Scope: Model, Reason: NotEntitled},
+		"gemini/error/vertex-fb-failure-iam-permission-denied.json":                         {Scope: Connection, Reason: Forbidden, ThisModel: true},
+		"gemini/error/vertex-fb-failure-quota-exceeded.json":                                {Scope: Connection, Reason: RateLimited, ThisModel: true},
 		"gemini/error/vertex-sees-multiple-images-google-x1.json":                           {Scope: Request, Reason: Unfetchable},
 	}
 	dir := os.Getenv("NINE_ROUTER_FIXTURES")

@@ -19,7 +19,11 @@ var (
 	noModel   = Fault{Scope: Model, Reason: ModelUnavailable, Pause: 10 * time.Minute, Final: true}
 	noAccess  = Fault{Scope: Model, Reason: NotEntitled, Pause: 30 * time.Minute, Final: true}
 	notLoaded = Fault{Scope: Model, Reason: ModelUnavailable, Pause: 10 * time.Second}
-	busyModel = Fault{Scope: Model, Reason: Overloaded}
+
+	// A limit of nothing, and no permission for what the model is behind: it is the
+	// account that is refused, for this model.
+	nothing   = Fault{Scope: Connection, Reason: RateLimited, Pause: 30 * time.Minute, ThisModel: true, Final: true}
+	forbidden = Fault{Scope: Connection, Reason: Forbidden, Pause: 30 * time.Minute, ThisModel: true, Final: true}
 
 	limited    = Fault{Scope: Connection, Reason: RateLimited, ThisModel: true}
 	spent      = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, Final: true}
@@ -91,7 +95,9 @@ var byWords = []rule{
 	{codes: []string{"unsupportedcountryregionterritory", markLocation}, fault: notHere},
 
 	// A right to one model.
-	{codes: []string{markLimitZero, markOneModel, "modeltermsrequired", "modelpermissionblockedproject", "modelpermissionblockedorg", "1311"}, fault: noAccess},
+	{codes: []string{markLimitZero}, fault: nothing},
+	{codes: []string{markOneModel}, fault: forbidden},
+	{codes: []string{"modeltermsrequired", "modelpermissionblockedproject", "modelpermissionblockedorg", "1311"}, fault: noAccess},
 	{statuses: denied, codes: []string{"modelnotfound", "modelnotallowed", "modelaccessdenied"}, fault: noAccess},
 	{statuses: denied, says: []string{"access to the model", "access to model", "model access is denied", "access to this model", "use this model", "not entitled to"}, fault: noAccess},
 
@@ -110,12 +116,12 @@ var byWords = []rule{
 	{codes: []string{"accountdeactivated", "deactivatedworkspace", "accessterminatederror", "accountdisabled", "consumersuspended", "billingdisabled", "servicedisabled", "usagenotincluded"}, fault: barred},
 	{statuses: []int{400}, says: []string{"^this organization has been disabled"}, fault: barred},
 	// xAI answers a wrong key like a wrong parameter.
-	{statuses: []int{400}, codes: []string{"invalidargument"}, says: []string{"^incorrect api key provided", "^api key not valid"}, fault: wrongKey},
+	{statuses: []int{400}, says: []string{"^incorrect api key provided", "^api key not valid", "^invalid api key"}, fault: wrongKey},
 
 	// Load. It comes before limits: 429 is used for both.
-	{codes: []string{"modelcapacityexhausted", "engineoverloadederror", "servicetiercapacityexceeded", "capacityexceeded", "modelnotreadyexception", "modeloverloaded", "1305"}, fault: busyModel},
+	{codes: []string{"modelcapacityexhausted", "engineoverloadederror", "servicetiercapacityexceeded", "capacityexceeded", "modelnotreadyexception", "modeloverloaded", "1305"}, fault: busy},
 	{codes: []string{"overloadederror", "overloaded", "serveroverloaded", "serverisoverloaded", "slowdown", "serviceunavailableexception", "serviceunavailableerror"}, fault: busy},
-	{statuses: []int{429, 498, 503}, says: []string{"model is overloaded", "model is currently overloaded", "engine is currently overloaded", "capacity exceeded", "at capacity", "at max capacity", "no capacity", "model is loading", "loading model", "is currently loading"}, fault: busyModel},
+	{statuses: []int{429, 498, 503}, says: []string{"model is overloaded", "model is currently overloaded", "engine is currently overloaded", "capacity exceeded", "at capacity", "at max capacity", "no capacity", "model is loading", "loading model", "is currently loading"}, fault: busy},
 	{statuses: tooMany, says: []string{"overloaded", "high demand", "peak load", "not your usage limit"}, fault: busy},
 
 	// Limits of rate.
@@ -203,7 +209,7 @@ func ofStatus(status int) Fault {
 	case 429:
 		return limited
 	case 498: // Groq: no capacity in the flex tier
-		return busyModel
+		return busy
 	case 503, 529:
 		return busy
 	case 408, 504, 522, 524:

@@ -102,6 +102,8 @@ func bodies(f translate.Format) []Failure {
 		}
 		return openai
 	}
+	// Two of them have one word for what is spent and what is too fast.
+	quota := kind("quota_spent", "rate_limited", "rate_limited")
 	tooLong := "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
 	switch f {
 	case translate.Anthropic:
@@ -128,35 +130,35 @@ func bodies(f translate.Format) []Failure {
 		{Name: "400 invalid key", Step: refuse(400, invalid, "API key not valid. Please pass a valid API key."), Scope: "connection", Reason: "unauthorized", Retryable: true, Says: "API key not valid. Please pass a valid API key.", Status: 400},
 		{Name: "400 no credit", Step: refuse(400, invalid, "Your credit balance is too low to access the API."), Scope: "connection", Reason: "quota_spent", Retryable: true, Says: "Your credit balance is too low to access the API.", Status: 400},
 		{Name: "429 with Retry-After", Step: refuse(429, kind("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"), "Slow down.", "Retry-After", "7"), Scope: "connection", Reason: "rate_limited", Retryable: true, Says: "Slow down.", Status: 429},
-		{Name: "429 quota", Step: refuse(429, kind("insufficient_quota", "rate_limit_error", "RESOURCE_EXHAUSTED"), "You exceeded your current quota, please check your plan and billing details."), Scope: "connection", Reason: "quota_spent", Retryable: true, Says: "You exceeded your current quota, please check your plan and billing details.", Status: 429},
+		{Name: "429 quota", Step: refuse(429, kind("insufficient_quota", "rate_limit_error", "RESOURCE_EXHAUSTED"), "You exceeded your current quota, please check your plan and billing details."), Scope: "connection", Reason: quota, Retryable: true, Says: "You exceeded your current quota, please check your plan and billing details.", Status: 429},
 		{Name: "429 overloaded", Step: refuse(429, kind("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"), "The engine is currently overloaded, please try again later."), Scope: "provider", Reason: "overloaded", Retryable: true, Says: "The engine is currently overloaded, please try again later.", Status: 429},
 		{Name: "503 with Retry-After", Step: refuse(503, kind("server_error", "overloaded_error", "UNAVAILABLE"), "Come back later.", "Retry-After", "3"), Scope: "provider", Reason: "overloaded", Retryable: true, Says: "Come back later.", Status: 503},
 		{Name: "500 page", Step: html, Scope: "provider", Reason: "server_error", Retryable: true, Status: 500},
 		{Name: "500 without a body", Step: Step{Status: 500}, Scope: "provider", Reason: "server_error", Retryable: true, Status: 500},
 		{Name: "500 compressed", Step: Step{Status: 500, Body: Error(f, 500, "server_error", "Oops."), Gzip: true}, Scope: "provider", Reason: "server_error", Retryable: true, Status: 500},
-		{Name: "redirect", Step: Step{Status: 307, Header: http.Header{"Location": {"http://127.0.0.1:1/elsewhere"}}}, Scope: "provider", Reason: "server_error", Retryable: true},
+		{Name: "redirect", Step: Step{Status: 307, Header: http.Header{"Location": {"http://127.0.0.1:1/elsewhere"}}}, Scope: "provider", Reason: "misconfigured", Retryable: true},
 	}
 }
 
 // connections are failures of TCP, TLS and HTTP.
 func connections() []Failure {
-	broken := func(name string, s Step) Failure {
-		return Failure{Name: name, Step: s, Scope: "provider", Reason: "unreachable", Retryable: true}
+	broken := func(name, reason string, s Step) Failure {
+		return Failure{Name: name, Step: s, Scope: "provider", Reason: reason, Retryable: true}
 	}
 	return []Failure{
-		broken("refused", Step{Refused: true}),
-		broken("TLS of an unknown authority", Step{TLS: TLSUntrusted}),
-		broken("TLS garbage", Step{TLS: TLSGarbage}),
-		broken("TLS hang-up", Step{TLS: TLSHangUp}),
-		broken("reset at accept", Step{Reset: At(Accept)}),
-		broken("reset before the body is read", Step{Reset: At(HeadersRead)}),
-		broken("reset before the answer", Step{Reset: At(RequestRead)}),
-		broken("reset after the status", Step{Reset: At(StatusSent)}),
-		broken("hang-up at accept", Step{HangUp: At(Accept)}),
-		broken("hang-up before the answer", Step{HangUp: At(RequestRead)}),
-		broken("hang-up after the status", Step{HangUp: At(StatusSent)}),
-		broken("not HTTP", Step{NotHTTP: "SSH-2.0-OpenSSH_9.9\r\n"}),
-		broken("endless headers", Step{EndlessHeaders: true}),
+		broken("refused", "unreachable", Step{Refused: true}),
+		broken("TLS of an unknown authority", "tls_failed", Step{TLS: TLSUntrusted}),
+		broken("TLS garbage", "tls_failed", Step{TLS: TLSGarbage}),
+		broken("TLS hang-up", "unreachable", Step{TLS: TLSHangUp}),
+		broken("reset at accept", "unreachable", Step{Reset: At(Accept)}),
+		broken("reset before the body is read", "broken_off", Step{Reset: At(HeadersRead)}),
+		broken("reset before the answer", "broken_off", Step{Reset: At(RequestRead)}),
+		broken("reset after the status", "broken_off", Step{Reset: At(StatusSent)}),
+		broken("hang-up at accept", "broken_off", Step{HangUp: At(Accept)}),
+		broken("hang-up before the answer", "broken_off", Step{HangUp: At(RequestRead)}),
+		broken("hang-up after the status", "broken_off", Step{HangUp: At(StatusSent)}),
+		broken("not HTTP", "broken_off", Step{NotHTTP: "SSH-2.0-OpenSSH_9.9\r\n"}),
+		broken("endless headers", "broken_off", Step{EndlessHeaders: true}),
 	}
 }
 
@@ -212,12 +214,12 @@ func documents(f translate.Format) []Failure {
 		return s
 	}
 	list := []Failure{
-		bad("document cut", "unreachable", with(func(s *Step) { s.CutAfterBytes = len(s.Body) / 2 })),
-		bad("document reset", "unreachable", with(func(s *Step) { s.Reset = InEvent(1) })),
-		bad("document shorter than its length", "unreachable", with(func(s *Step) { s.WrongLength = 10 })),
+		bad("document cut", "broken_off", with(func(s *Step) { s.CutAfterBytes = len(s.Body) / 2 })),
+		bad("document reset", "broken_off", with(func(s *Step) { s.Reset = InEvent(1) })),
+		bad("document shorter than its length", "broken_off", with(func(s *Step) { s.WrongLength = 10 })),
 		// Closed, or the rest is taken for the next answer on the connection.
 		bad("document longer than its length", "broken_answer", with(func(s *Step) { s.WrongLength, s.KeepAliveOff = -10, true })),
-		bad("document without its last chunk", "unreachable", with(func(s *Step) { s.NoEnd = true })),
+		bad("document without its last chunk", "broken_off", with(func(s *Step) { s.NoEnd = true })),
 		bad("half a document", "broken_answer", with(func(s *Step) { s.Body = s.Body[:len(s.Body)/2] })),
 		bad("null", "broken_answer", Step{Body: "null"}),
 		bad("no JSON", "broken_answer", Step{Body: "Hello."}),
@@ -251,11 +253,11 @@ func openings(f translate.Format) []Failure {
 		bad("error before content", reason, begun(func(s *Step) { s.Events = append(s.Events, errorEvent(f, kind, message)) })),
 		bad("empty stream", "empty_answer", Empty(f, true)),
 		bad("stream of nothing", "broken_answer", Step{ContentType: streamType(f)}),
-		bad("stream reset after the header", "unreachable", Step{ContentType: streamType(f), Events: []string{"\n"}, Reset: At(HeadersSent)}),
-		bad("stream hung up after the header", "unreachable", Step{ContentType: streamType(f), Events: []string{"\n"}, HangUp: At(HeadersSent)}),
-		bad("stream hung up before content", "unreachable", begun(func(s *Step) { s.HangUp = AfterEvent(len(s.Events)) })),
+		bad("stream reset after the header", "broken_off", Step{ContentType: streamType(f), Events: []string{"\n"}, Reset: At(HeadersSent)}),
+		bad("stream hung up after the header", "broken_off", Step{ContentType: streamType(f), Events: []string{"\n"}, HangUp: At(HeadersSent)}),
+		bad("stream hung up before content", "broken_off", begun(func(s *Step) { s.HangUp = AfterEvent(len(s.Events)) })),
 		bad("stream ended before content", "broken_answer", begun(func(*Step) {})),
-		bad("stream without its last chunk", "unreachable", begun(func(s *Step) { s.NoEnd = true })),
+		bad("stream without its last chunk", "broken_off", begun(func(s *Step) { s.NoEnd = true })),
 		bad("stream of garbage", "broken_answer", Step{ContentType: streamType(f), Events: []string{garbage(f)}}),
 	}
 }
@@ -275,11 +277,11 @@ func afterContent(f translate.Format) []Failure {
 	stalled := bad("stall after content", "silence", func(s *Step, n int) { s.Stall = AfterEvent(n) })
 	stalled.Slow = true
 	return []Failure{
-		bad("reset after content", "unreachable", func(s *Step, n int) { s.Reset = AfterEvent(n) }),
-		bad("hang-up after content", "unreachable", func(s *Step, n int) { s.HangUp = AfterEvent(n) }),
-		bad("cut in an event", "unreachable", func(s *Step, n int) { s.HangUp = InEvent(n + 1) }),
-		bad("reset in an event", "unreachable", func(s *Step, n int) { s.Reset = InEvent(n + 1) }),
-		bad("end after content", "broken_answer", func(s *Step, n int) { s.Events = s.Events[:n] }),
+		bad("reset after content", "broken_off", func(s *Step, n int) { s.Reset = AfterEvent(n) }),
+		bad("hang-up after content", "broken_off", func(s *Step, n int) { s.HangUp = AfterEvent(n) }),
+		bad("cut in an event", "broken_off", func(s *Step, n int) { s.HangUp = InEvent(n + 1) }),
+		bad("reset in an event", "broken_off", func(s *Step, n int) { s.Reset = InEvent(n + 1) }),
+		bad("end after content", "broken_answer", func(s *Step, n int) { s.Events, s.Stall, s.StallFor = s.Events[:n], AfterEvent(n), 150*time.Millisecond }),
 		bad("garbage after content", "broken_answer", func(s *Step, n int) { next(s, n, garbage(f)) }),
 		bad("error after content", reason, func(s *Step, n int) { next(s, n, errorEvent(f, kind, message)) }),
 		stalled,

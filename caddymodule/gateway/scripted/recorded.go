@@ -96,10 +96,10 @@ var verdicts = map[string]verdict{
 	"gemini/error/gemini-2-5-flash-bad-key.json":                                        badKey,
 	"gemini/error/gemini-2-5-flash-context-too-long.json":                               rateLimited, // tokens a minute; it names when to come again
 	"gemini/error/gemini-name-suggestion-google.json":                                   noModel,
-	"gemini/error/vertex-fb-failure-http-error.json":                                    rejected,
+	"gemini/error/vertex-fb-failure-http-error.json":                                    {"connection", "region", true},
 	"gemini/error/vertex-fb-failure-iam-permission-denied.json":                         forbidden,
 	"gemini/error/vertex-fb-failure-quota-exceeded.json":                                rateLimited,
-	"gemini/error/vertex-sees-multiple-images-google-x1.json":                           rejected,
+	"gemini/error/vertex-sees-multiple-images-google-x1.json":                           {"request", "unfetchable", true},
 	"openai-chat/error/azure-grok-4-1-fast-non-reasoning-context-too-long.json":         rateLimited,
 	"openai-chat/error/deepseek-chat-context-too-long.json":                             tooLongInput,
 	"openai-chat/error/groq-tool-regular-error.json":                                    noModel,
