@@ -106,7 +106,10 @@ func TestTheExampleIsValidAndFormatted(t *testing.T) {
 func uncomment(text string) string {
 	words := []string{"data_dir", "encryption_key", "provider", "api_key", "connection", "priority", "models", "disabled", "}", "format", "base_url",
 		"prefix", "header", "combo", "anthropic/", "openai/", "key ", "open", "query_keys", "max_", "times", "first_content", "silence", "exchange",
-		"keep_alive", "sockets", "model ", "context", "lacks", "price", "strict", "keys ", "transport", "compression", "dial_timeout", "private", "proxy socks5", "proxy_strict on"}
+		"keep_alive", "sockets", "model ", "context", "lacks", "price", "strict", "keys ", "transport", "compression", "dial_timeout", "private", "proxy socks5", "proxy_strict on",
+		"weight", "strategy ", "sticky", "queue 1", "fault 4", "contains", "scope", "for 12h", "deadline", "alias claude", "default_model", "operations",
+		"networks", "expires", "requests 6", "tokens 5", "concurrent 8", "spend", "connect 1", "affinity 1", "retry {", "rounds", "back_off", "wait 2",
+		"attempts 2", "hedge {", "after 5", "share", "pace 2"}
 	var out []string
 	for line := range strings.Lines(text) {
 		bare := strings.TrimLeft(line, "\t")

@@ -397,7 +397,7 @@ func (a *App) parseKey(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if _, err := k.limits(); err != nil {
-			return d.Errf("%s: %v", option, err)
+			return d.Errf("%v", err)
 		}
 	}
 	if a.Keys == nil {
