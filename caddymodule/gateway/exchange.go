@@ -248,6 +248,9 @@ func (x *exchange) fail(f *failure) {
 	// A wrong credential of ours must not look like a wrong key of the client's.
 	told := f.operators()
 	told.Message += x.tried(f)
+	if f.fault.Scope == fault.Model && f.fault.Reason == fault.ModelUnavailable && len(x.snap.models) > 0 {
+		told.Message += x.snap.near(x.env.model, x.key)
+	}
 	x.rec.Outcome, x.rec.Status = store.Failed, told.Status
 	if x.rec.Status == 0 {
 		x.rec.Status = told.Kind.Status()

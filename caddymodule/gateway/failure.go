@@ -150,7 +150,7 @@ func (f *failure) operators() translate.Error {
 }
 
 // longAfter is how long a client is not expected to go on trying.
-const longAfter = time.Minute
+const longAfter = 5 * time.Minute
 
 // hopeless says that the client need not send the same request again.
 func (f *failure) hopeless() bool {

@@ -185,16 +185,20 @@ func sortedKeys[V any](m map[string]V) []string {
 // unknownModel is the error for a name that means nothing, with the names that
 // are nearest to it among those that the key may use.
 func (s *snapshot) unknownModel(name string, k *key) *translate.Error {
-	message := "There is no model, alias or combo " + quote(name) + " here."
+	return &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "model_not_found", Param: "model",
+		Message: "There is no model, alias or combo " + quote(name) + " here." + s.near(name, k) + " GET /v1/models lists what there is."}
+}
+
+// near says which names are nearest, among those that the key may use.
+func (s *snapshot) near(name string, k *key) string {
 	switch near := s.nearest(name, k); len(near) {
 	case 0:
+		return ""
 	case 1:
-		message += " The nearest name is " + near[0] + "."
+		return " The nearest name is " + near[0] + "."
 	default:
-		message += " The nearest names are " + strings.Join(near[:len(near)-1], ", ") + " and " + near[len(near)-1] + "."
+		return " The nearest names are " + strings.Join(near[:len(near)-1], ", ") + " and " + near[len(near)-1] + "."
 	}
-	return &translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "model_not_found", Param: "model",
-		Message: message + " GET /v1/models lists what there is."}
 }
 
 // Bounds of the search for near names.
@@ -237,7 +241,7 @@ func (s *snapshot) nearest(name string, k *key) []string {
 		if !ok || strings.Contains(wanted, "/") {
 			bare = m.ID
 		}
-		if k.names(m.ID) {
+		if m.ID != name && k.lists(m) {
 			consider(m.ID, m.ID, bare)
 		}
 	}
