@@ -46,6 +46,7 @@ type exchange struct {
 	out      client // what the client has been sent
 	rec      store.Exchange
 	trace    store.Trace
+	observed bool // the observer knows of it
 	recorded bool
 }
 
@@ -72,7 +73,7 @@ func (x *exchange) run() *failure {
 	x.foreign = translate.HasSeal(env.body)
 	x.rec.Requested, x.rec.Stream = env.model, env.stream && x.call.op == provider.Chat
 	x.trace.Requested = env.model
-	x.g.o.Observer.Begin(x.ctx, &x.rec)
+	x.begun()
 	if f := x.reserve(); f != nil {
 		return f
 	}
@@ -90,6 +91,15 @@ func (x *exchange) run() *failure {
 	x.out.begin(x)
 	defer x.out.end()
 	return x.try()
+}
+
+// begun tells the observer of the exchange, once, and before it is told of its end:
+// of a body that cannot be read as well.
+func (x *exchange) begun() {
+	if !x.observed {
+		x.observed = true
+		x.g.o.Observer.Begin(x.ctx, &x.rec)
+	}
 }
 
 // try goes over the candidates, and over them again if those who failed may be

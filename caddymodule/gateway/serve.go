@@ -268,6 +268,7 @@ func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, snap *snapsho
 	if failure := x.run(); failure != nil {
 		x.fail(failure)
 	}
+	x.begun()
 	g.o.Observer.End(r.Context(), &x.rec, &x.trace)
 	return &x.rec
 }
