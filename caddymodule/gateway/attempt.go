@@ -120,8 +120,18 @@ func (a *attempt) end(f *failure) {
 	case f == nil || f.fault.Scope == fault.Client || f.fault.Scope == fault.Gateway:
 		a.Done(now)
 	default:
-		if mark := a.Fail(f.verdict(), now); mark != nil {
+		mark := a.Fail(f.verdict(), now)
+		if mark != nil {
 			x.g.setAside(x.ctx, mark)
+			if f.fault.After == 0 {
+				f.fault.After = mark.Until.Sub(now) // the provider named no time; we do
+			}
+		}
+		switch {
+		case f.cheap && mark == nil:
+			x.failed.cheap = true
+		case f.fault.Scope == fault.Provider || f.fault.Scope == fault.Model:
+			x.failed.dear = append(x.failed.dear, a.Candidate)
 		}
 		x.g.logAttempt(x, a, f)
 	}
@@ -356,7 +366,7 @@ func (a *attempt) refused() *failure {
 	f := &failure{err: e, fault: a.x.g.o.Faults.Classify(&fault.Answer{
 		Provider: a.Provider.Name, Format: a.endpoint.Format, Status: resp.StatusCode, Header: resp.Header, Body: body, Err: e,
 	}, time.Now())}
-	f.cheap = f.fault.Scope == fault.Provider && resp.StatusCode >= 500
+	f.cheap = f.fault.Scope == fault.Provider && resp.StatusCode >= 500 && f.fault.After == 0
 	e.Message = a.clean(e.Message)
 	if resp.StatusCode < 400 {
 		e.Status, e.Kind = http.StatusBadGateway, translate.ServerError

@@ -41,6 +41,11 @@ type exchange struct {
 	conversation conversation
 	deadline     time.Time // for the first content of whoever answers; zero is none
 	need         *provider.Need
+	failed       struct {
+		cheap   bool                 // somebody in this pass, before any work was done
+		dear    []schedule.Candidate // they have had their try
+		refused []schedule.Target    // they want another request
+	}
 	reserved     *limit.Reservation // nil if the key has no limits
 
 	out      client // what the client has been sent
@@ -107,16 +112,22 @@ func (x *exchange) begun() {
 func (x *exchange) try() *failure {
 	var worst *failure
 	for round := 0; ; round++ {
-		pass := x.pass()
-		f := x.goOver(pass)
+		x.failed.cheap = false
+		f := x.goOver(x.pass())
 		if f == nil {
 			return nil
 		}
 		worst = worse(worst, f)
+		if f.fault.Reason == "full" {
+			return worst // somebody may have said more before there was no place
+		}
 		if f.final() || x.ctx.Err() != nil {
 			return f
 		}
-		if !x.again(pass, f, round) {
+		if !x.again(f, round) {
+			if left := classifyTransport(x.ctx, x.ctx, context.Canceled); x.ctx.Err() != nil && left.fault.Scope == fault.Client {
+				return left
+			}
 			return worst
 		}
 	}
@@ -126,8 +137,11 @@ func (x *exchange) try() *failure {
 // asked next.
 func (x *exchange) goOver(pass *schedule.Pass) *failure {
 	var worst *failure
-	for {
+	for !x.over() {
 		t, f := x.next(pass)
+		if f != nil && f.fault.Scope == fault.Client {
+			return f
+		}
 		if f != nil {
 			return worse(worst, f)
 		}
@@ -156,19 +170,28 @@ func (x *exchange) goOver(pass *schedule.Pass) *failure {
 				return f
 			}
 			pass.Leave(a.Target)
+			x.failed.refused = append(x.failed.refused, a.Target)
 		}
 	}
+	if worst == nil {
+		return late()
+	}
+	return worst
+}
+
+// over says that nobody may be asked any more, because there were as many attempts
+// as there may be, or the time for them is over. The first one is always made.
+func (x *exchange) over() bool {
+	if x.rec.Attempts == 0 {
+		return false
+	}
+	n := x.g.o.Retry.Attempts
+	return n > 0 && x.rec.Attempts >= n || !x.deadline.IsZero() && !time.Now().Before(x.deadline)
 }
 
 // next takes a place at the next candidate, and waits for one if all that are left
 // are full.
 func (x *exchange) next(pass *schedule.Pass) (*schedule.Ticket, *failure) {
-	if n := x.g.o.Retry.Attempts; n > 0 && x.rec.Attempts >= n {
-		return nil, nil
-	}
-	if !x.deadline.IsZero() && x.rec.Attempts > 0 && !time.Now().Before(x.deadline) {
-		return nil, nil
-	}
 	if t := pass.Next(); t != nil || !pass.Full() {
 		return t, nil
 	}
@@ -197,24 +220,20 @@ func full(err error) *failure {
 			Message: "Every connection for this model has as many requests as it may have: " + err.Error() + "."}}
 }
 
-// again waits before another round, if there is to be one.
-func (x *exchange) again(pass *schedule.Pass, f *failure, round int) bool {
+// again waits before another round, if there is to be one: those who have failed
+// cheaply are worth it, and those who are well again soon.
+func (x *exchange) again(f *failure, round int) bool {
 	r := &x.g.o.Retry
-	if round >= r.Rounds {
+	if round >= r.Rounds || x.over() || f.fault.Scope == fault.Request && !f.fault.Elsewhere {
 		return false
 	}
 	pause := r.BackOff << min(round, 10)
 	pause += time.Duration(x.g.rand() * float64(pause))
-	if !f.cheap {
-		at, _ := pass.Soonest()
-		if at.IsZero() {
+	if !x.failed.cheap {
+		pause = f.fault.After
+		if pause <= 0 || pause > r.Wait || f.fault.Scope == fault.Request {
 			return false
 		}
-		if pause = time.Until(at); pause > r.Wait || f.fault.Scope == fault.Request {
-			return false
-		}
-	} else if f.fault.After > 0 {
-		return false // it says when
 	}
 	if !x.deadline.IsZero() && time.Until(x.deadline) <= pause {
 		return false

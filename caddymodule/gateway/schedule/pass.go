@@ -147,6 +147,9 @@ func (p *Pass) Leave(t Target) {
 	p.full = slices.DeleteFunc(p.full, func(c Candidate) bool { return c.Target == t })
 }
 
+// Without keeps a candidate from being asked: it has had its try.
+func (p *Pass) Without(c Candidate) { p.note(taken{c.Connection, c.Model}) }
+
 // MoreTargets says that somebody with another target than this may still come.
 // It may say so of one that is then set aside.
 func (p *Pass) MoreTargets(t Target) bool {
