@@ -5,17 +5,22 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 )
 
 // ask carries an attempt to its end, with a second one beside it if the gateway
 // hedges and the first takes long. It returns the attempt that answered, or the
-// one that failed last, and its failure.
-func (x *exchange) ask(a *attempt, pass *schedule.Pass) (*failure, *attempt) {
+// one that failed last, and its failure. Whatever happens, its place is given back.
+func (x *exchange) ask(a *attempt, pass *schedule.Pass) (f *failure, last *attempt) {
+	defer func() {
+		if p := recover(); p != nil {
+			f, last = x.panicked(p), a
+			a.end(f)
+			a.Done(time.Now())
+		}
+	}()
 	a.begin()
-	var f *failure
 	if after := x.hedgeAfter(a); after > 0 {
 		f, a = x.race(a, pass, after)
 	} else {
@@ -79,8 +84,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 			defer func() {
 				// A panic here would take the whole web server down.
 				if p := recover(); p != nil {
-					x.g.logPanic(x.rec.ID, p)
-					f = &failure{err: internal(), fault: fault.Fault{Scope: fault.Gateway, Reason: "panic"}}
+					f = x.panicked(p)
 				}
 				results <- opened{a, f}
 			}()

@@ -106,7 +106,9 @@ func (a *attempt) end(f *failure) {
 		return
 	}
 	a.ended = true
-	a.cancel(nil)
+	if a.cancel != nil {
+		a.cancel(nil)
+	}
 	if a.found.resp != nil {
 		a.found.resp.Body.Close()
 	}

@@ -46,13 +46,29 @@ type exchange struct {
 		dear    []schedule.Candidate // they have had their try
 		refused []schedule.Target    // they want another request
 	}
-	reserved     *limit.Reservation // nil if the key has no limits
+	reserved *limit.Reservation // nil if the key has no limits
 
 	out      client // what the client has been sent
 	rec      store.Exchange
 	trace    store.Trace
 	observed bool // the observer knows of it
 	recorded bool
+}
+
+// carry runs the exchange. A panic is a failure of the gateway's, told as any other:
+// its client gets an answer, and the books and the observer have it.
+func (x *exchange) carry() (f *failure) {
+	defer func() {
+		if p := recover(); p != nil {
+			f = x.panicked(p)
+		}
+	}()
+	return x.run()
+}
+
+func (x *exchange) panicked(p any) *failure {
+	x.g.logPanic(x.rec.ID, p)
+	return &failure{err: internal(), fault: fault.Fault{Scope: fault.Gateway, Reason: "panic"}}
 }
 
 // run reads the request and tries one candidate after the other.
