@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/caddymodule/provider"
 )
@@ -110,17 +111,17 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 				open(a)
 			}
 		case r := <-results:
-			if r.f != nil && len(running) > 1 {
+			running = remove(running, r.a)
+			if r.f != nil && len(running) > 0 && !r.f.decides() && x.ctx.Err() == nil {
 				// The other may yet answer.
 				r.a.end(r.f)
-				running = remove(running, r.a)
-				if r.f.final() || x.ctx.Err() != nil {
-					x.abandon(running, results, nil)
-					return r.f, r.a
+				x.failed.beside = worse(x.failed.beside, r.f)
+				if r.f.fault.Scope == fault.Request {
+					x.refusedBy(r.a.Target, pass)
 				}
 				continue
 			}
-			x.abandon(remove(running, r.a), results, errLost)
+			x.abandon(running, results, errLost)
 			x.rec.Provider, x.rec.Model, x.rec.ConnectionID = r.a.Provider.Name, r.a.Model, r.a.Connection.ID
 			x.rec.ProviderFormat = string(r.a.endpoint.Format)
 			return r.f, r.a
@@ -131,7 +132,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 // second takes a place at somebody to be asked as well, if that is within the
 // share of requests that may be sent twice.
 func (x *exchange) second(pass *schedule.Pass) *schedule.Ticket {
-	if !x.g.hedges.spend(x.g.o.Hedge.Share) {
+	if x.over() || !x.g.hedges.spend(x.g.o.Hedge.Share) {
 		return nil
 	}
 	t := pass.Next()

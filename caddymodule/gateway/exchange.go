@@ -45,6 +45,7 @@ type exchange struct {
 		cheap   bool                 // somebody in this pass, before any work was done
 		dear    []schedule.Candidate // they have had their try
 		refused []schedule.Target    // they want another request
+		beside  *failure             // of an attempt that had another beside it
 	}
 	reserved *limit.Reservation // nil if the key has no limits
 
@@ -177,22 +178,25 @@ func (x *exchange) goOver(pass *schedule.Pass) *failure {
 		if f, a = x.ask(a, pass); f == nil {
 			return nil
 		}
-		worst = worse(worst, f)
-		if f.final() || x.ctx.Err() != nil {
+		worst = worse(worse(worst, x.failed.beside), f)
+		x.failed.beside = nil
+		if f.decides() || x.ctx.Err() != nil {
 			return f
 		}
 		if f.fault.Scope == fault.Request {
-			if !f.fault.Elsewhere {
-				return f
-			}
-			pass.Leave(a.Target)
-			x.failed.refused = append(x.failed.refused, a.Target)
+			x.refusedBy(a.Target, pass)
 		}
 	}
 	if worst == nil {
 		return late()
 	}
 	return worst
+}
+
+// refusedBy notes that a target wants another request.
+func (x *exchange) refusedBy(t schedule.Target, pass *schedule.Pass) {
+	pass.Leave(t)
+	x.failed.refused = append(x.failed.refused, t)
 }
 
 // over says that nobody may be asked any more, because there were as many attempts
@@ -240,7 +244,7 @@ func full(err error) *failure {
 // cheaply are worth it, and those who are well again soon.
 func (x *exchange) again(f *failure, round int) bool {
 	r := &x.g.o.Retry
-	if round >= r.Rounds || x.over() || f.fault.Scope == fault.Request && !f.fault.Elsewhere {
+	if round >= r.Rounds || x.over() || f.decides() {
 		return false
 	}
 	pause := r.BackOff << min(round, 10)

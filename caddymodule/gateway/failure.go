@@ -45,6 +45,11 @@ func (f *failure) final() bool {
 	return f.told || f.fault.Scope == fault.Client || f.fault.Scope == fault.Gateway
 }
 
+// decides says that it is of no use to ask anybody else.
+func (f *failure) decides() bool {
+	return f.final() || f.fault.Scope == fault.Request && !f.fault.Elsewhere
+}
+
 // worse returns the failure that is more useful to the client. The soonest time
 // at which anybody returns is kept, because that is when to try again.
 func worse(a, b *failure) *failure {
