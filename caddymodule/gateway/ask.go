@@ -12,10 +12,16 @@ import (
 
 // ask carries an attempt to its end, with a second one beside it if the gateway
 // hedges and the first takes long. It returns the attempt that answered, or the
-// one that failed last, and its failure.
-func (x *exchange) ask(a *attempt, pass *schedule.Pass) (*failure, *attempt) {
+// one that failed last, and its failure. Whatever happens, its place is given back.
+func (x *exchange) ask(a *attempt, pass *schedule.Pass) (f *failure, last *attempt) {
+	defer func() {
+		if p := recover(); p != nil {
+			f, last = x.panicked(p), a
+			a.end(f)
+			a.Done(time.Now())
+		}
+	}()
 	a.begin()
-	var f *failure
 	if after := x.hedgeAfter(a); after > 0 {
 		f, a = x.race(a, pass, after)
 	} else {
@@ -79,8 +85,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 			defer func() {
 				// A panic here would take the whole web server down.
 				if p := recover(); p != nil {
-					x.g.logPanic(x.rec.ID, p)
-					f = &failure{err: internal(), fault: fault.Fault{Scope: fault.Gateway, Reason: "panic"}}
+					f = x.panicked(p)
 				}
 				results <- opened{a, f}
 			}()
@@ -106,17 +111,17 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 				open(a)
 			}
 		case r := <-results:
-			if r.f != nil && len(running) > 1 {
+			running = remove(running, r.a)
+			if r.f != nil && len(running) > 0 && !r.f.decides() && x.ctx.Err() == nil {
 				// The other may yet answer.
 				r.a.end(r.f)
-				running = remove(running, r.a)
-				if r.f.final() || x.ctx.Err() != nil {
-					x.abandon(running, results, nil)
-					return r.f, r.a
+				x.failed.beside = worse(x.failed.beside, r.f)
+				if r.f.fault.Scope == fault.Request {
+					x.refusedBy(r.a.Target, pass)
 				}
 				continue
 			}
-			x.abandon(remove(running, r.a), results, errLost)
+			x.abandon(running, results, errLost)
 			x.rec.Provider, x.rec.Model, x.rec.ConnectionID = r.a.Provider.Name, r.a.Model, r.a.Connection.ID
 			x.rec.ProviderFormat = string(r.a.endpoint.Format)
 			return r.f, r.a
@@ -127,7 +132,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 // second takes a place at somebody to be asked as well, if that is within the
 // share of requests that may be sent twice.
 func (x *exchange) second(pass *schedule.Pass) *schedule.Ticket {
-	if !x.g.hedges.spend(x.g.o.Hedge.Share) {
+	if x.over() || !x.g.hedges.spend(x.g.o.Hedge.Share) {
 		return nil
 	}
 	t := pass.Next()

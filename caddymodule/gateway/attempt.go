@@ -110,7 +110,9 @@ func (a *attempt) end(f *failure) {
 		return
 	}
 	a.ended = true
-	a.cancel(nil)
+	if a.cancel != nil {
+		a.cancel(nil)
+	}
 	if a.found.resp != nil {
 		a.found.resp.Body.Close()
 	}
@@ -124,8 +126,18 @@ func (a *attempt) end(f *failure) {
 	case f == nil || f.fault.Scope == fault.Client || f.fault.Scope == fault.Gateway:
 		a.Done(now)
 	default:
-		if mark := a.Fail(f.verdict(), now); mark != nil {
+		mark := a.Fail(f.verdict(), now)
+		if mark != nil {
 			x.g.setAside(x.ctx, mark)
+			if f.fault.After == 0 {
+				f.fault.After = mark.Until.Sub(now) // the provider named no time; we do
+			}
+		}
+		switch {
+		case f.cheap && mark == nil:
+			x.failed.cheap = true
+		case f.fault.Scope == fault.Provider || f.fault.Scope == fault.Model:
+			x.failed.dear = append(x.failed.dear, a.Candidate)
 		}
 		x.g.logAttempt(x, a, f)
 	}
@@ -163,7 +175,7 @@ func (a *attempt) open() *failure {
 		return &failure{err: refused, fault: fault.Fault{Scope: fault.Request, Reason: "untranslatable", Elsewhere: true, Final: true}}
 	}
 	ctx := a.watched()
-	defer a.watch.Stop()
+	defer func() { a.watch.Stop() }() // whichever is running by then
 	req, err := a.endpoint.NewRequest(ctx, &provider.Call{
 		Operation: a.op, Model: a.Model, Stream: x.rec.Stream, Body: body,
 		Credential: a.Connection.APIKey, Client: x.r.Header, PassThrough: a.passing,
@@ -211,14 +223,15 @@ func (a *attempt) watched() context.Context {
 		first = a.times.Connect
 	}
 	a.watch = time.AfterFunc(first, func() {
-		switch a.phase.Load() {
+		phase := a.phase.Load()
+		if d := a.x.deadline; phase != streaming && !d.IsZero() && !time.Now().Before(d) {
+			a.cancel(errDeadline)
+			return
+		}
+		switch phase {
 		case connecting:
 			a.cancel(errConnect)
 		case waiting:
-			if d := a.x.deadline; !d.IsZero() && !time.Now().Before(d) {
-				a.cancel(errDeadline)
-				return
-			}
 			a.cancel(errFirstContent)
 		default:
 			a.cancel(errSilence)
@@ -370,7 +383,7 @@ func (a *attempt) refused() *failure {
 	f := &failure{err: e, fault: a.x.g.o.Faults.Classify(&fault.Answer{
 		Provider: a.Provider.Name, Format: a.endpoint.Format, Status: resp.StatusCode, Header: resp.Header, Body: body, Err: e,
 	}, time.Now())}
-	f.cheap = f.fault.Scope == fault.Provider && resp.StatusCode >= 500
+	f.cheap = f.fault.Scope == fault.Provider && resp.StatusCode >= 500 && f.fault.After == 0
 	e.Message = a.clean(e.Message)
 	if resp.StatusCode < 400 {
 		e.Status, e.Kind = http.StatusBadGateway, translate.ServerError

@@ -17,6 +17,12 @@ import (
 func (x *exchange) pass() *schedule.Pass {
 	p := x.g.o.Board.Begin(x.meaning.plan)
 	p.Skipped = x.passOver
+	for _, t := range x.failed.refused {
+		p.Leave(t)
+	}
+	for _, c := range x.failed.dear {
+		p.Without(c)
+	}
 	if k := x.key; k.limits != nil && len(k.limits.Models) > 0 && !k.names(x.env.model) && !k.names(x.meaning.by) {
 		p.Barred = func(l *schedule.Plan) string {
 			if k.reaches(l) {
@@ -80,6 +86,10 @@ func (x *exchange) soonest(pass *schedule.Pass, f *failure) *failure {
 // nobody is the failure of an exchange for which nobody could be asked.
 func (x *exchange) nobody(pass *schedule.Pass) *failure {
 	at, reason := pass.Soonest()
+	if at.IsZero() && pass.Considered() {
+		// They are well again at this moment, or have had their try.
+		at, reason = time.Now().Add(time.Second), "full"
+	}
 	if at.IsZero() {
 		for _, p := range x.trace.Passed {
 			if p.Reason == "not_allowed" {

@@ -41,7 +41,13 @@ type exchange struct {
 	conversation conversation
 	deadline     time.Time // for the first content of whoever answers; zero is none
 	need         *provider.Need
-	reserved     *limit.Reservation // nil if the key has no limits
+	failed       struct {
+		cheap   bool                 // somebody in this pass, before any work was done
+		dear    []schedule.Candidate // they have had their try
+		refused []schedule.Target    // they want another request
+		beside  *failure             // of an attempt that had another beside it
+	}
+	reserved *limit.Reservation // nil if the key has no limits
 
 	out      client // what the client has been sent
 	rec      store.Exchange
@@ -50,13 +56,20 @@ type exchange struct {
 	recorded bool
 }
 
-// begun tells the observer of the exchange, once: as soon as it is known what is
-// asked for, or at its end.
-func (x *exchange) begun() {
-	if !x.observed {
-		x.observed = true
-		x.g.o.Observer.Begin(x.ctx, &x.rec)
-	}
+// carry runs the exchange. A panic is a failure of the gateway's, told as any other:
+// its client gets an answer, and the books and the observer have it.
+func (x *exchange) carry() (f *failure) {
+	defer func() {
+		if p := recover(); p != nil {
+			f = x.panicked(p)
+		}
+	}()
+	return x.run()
+}
+
+func (x *exchange) panicked(p any) *failure {
+	x.g.logPanic(x.rec.ID, p)
+	return &failure{err: internal(), fault: fault.Fault{Scope: fault.Gateway, Reason: "panic"}}
 }
 
 // run reads the request and tries one candidate after the other.
@@ -102,21 +115,36 @@ func (x *exchange) run() *failure {
 	return x.try()
 }
 
+// begun tells the observer of the exchange, once, and before it is told of its end:
+// of a body that cannot be read as well.
+func (x *exchange) begun() {
+	if !x.observed {
+		x.observed = true
+		x.g.o.Observer.Begin(x.ctx, &x.rec)
+	}
+}
+
 // try goes over the candidates, and over them again if those who failed may be
 // well soon and nobody else is left.
 func (x *exchange) try() *failure {
 	var worst *failure
 	for round := 0; ; round++ {
-		pass := x.pass()
-		f := x.goOver(pass)
+		x.failed.cheap = false
+		f := x.goOver(x.pass())
 		if f == nil {
 			return nil
 		}
 		worst = worse(worst, f)
+		if f.fault.Reason == "full" {
+			return worst // somebody may have said more before there was no place
+		}
 		if f.final() || x.ctx.Err() != nil {
 			return f
 		}
-		if !x.again(pass, f, round) {
+		if !x.again(f, round) {
+			if left := classifyTransport(x.ctx, x.ctx, context.Canceled); x.ctx.Err() != nil && left.fault.Scope == fault.Client {
+				return left
+			}
 			return worst
 		}
 	}
@@ -126,8 +154,11 @@ func (x *exchange) try() *failure {
 // asked next.
 func (x *exchange) goOver(pass *schedule.Pass) *failure {
 	var worst *failure
-	for {
+	for !x.over() {
 		t, f := x.next(pass)
+		if f != nil && f.fault.Scope == fault.Client {
+			return f
+		}
 		if f != nil {
 			return worse(worst, f)
 		}
@@ -150,28 +181,40 @@ func (x *exchange) goOver(pass *schedule.Pass) *failure {
 		if f, a = x.ask(a, pass); f == nil {
 			return nil
 		}
-		worst = worse(worst, f)
-		if f.final() || x.ctx.Err() != nil {
+		worst = worse(worse(worst, x.failed.beside), f)
+		x.failed.beside = nil
+		if f.decides() || x.ctx.Err() != nil {
 			return f
 		}
 		if f.fault.Scope == fault.Request {
-			if !f.fault.Elsewhere {
-				return f
-			}
-			pass.Leave(a.Target)
+			x.refusedBy(a.Target, pass)
 		}
 	}
+	if worst == nil {
+		return late()
+	}
+	return worst
+}
+
+// refusedBy notes that a target wants another request.
+func (x *exchange) refusedBy(t schedule.Target, pass *schedule.Pass) {
+	pass.Leave(t)
+	x.failed.refused = append(x.failed.refused, t)
+}
+
+// over says that nobody may be asked any more, because there were as many attempts
+// as there may be, or the time for them is over. The first one is always made.
+func (x *exchange) over() bool {
+	if x.rec.Attempts == 0 {
+		return false
+	}
+	n := x.g.o.Retry.Attempts
+	return n > 0 && x.rec.Attempts >= n || !x.deadline.IsZero() && !time.Now().Before(x.deadline)
 }
 
 // next takes a place at the next candidate, and waits for one if all that are left
 // are full.
 func (x *exchange) next(pass *schedule.Pass) (*schedule.Ticket, *failure) {
-	if n := x.g.o.Retry.Attempts; n > 0 && x.rec.Attempts >= n {
-		return nil, nil
-	}
-	if !x.deadline.IsZero() && x.rec.Attempts > 0 && !time.Now().Before(x.deadline) {
-		return nil, nil
-	}
 	if t := pass.Next(); t != nil || !pass.Full() {
 		return t, nil
 	}
@@ -200,24 +243,20 @@ func full(err error) *failure {
 			Message: "Every connection for this model has as many requests as it may have: " + err.Error() + "."}}
 }
 
-// again waits before another round, if there is to be one.
-func (x *exchange) again(pass *schedule.Pass, f *failure, round int) bool {
+// again waits before another round, if there is to be one: those who have failed
+// cheaply are worth it, and those who are well again soon.
+func (x *exchange) again(f *failure, round int) bool {
 	r := &x.g.o.Retry
-	if round >= r.Rounds {
+	if round >= r.Rounds || x.over() || f.decides() {
 		return false
 	}
 	pause := r.BackOff << min(round, 10)
 	pause += time.Duration(x.g.rand() * float64(pause))
-	if !f.cheap {
-		at, _ := pass.Soonest()
-		if at.IsZero() {
+	if !x.failed.cheap {
+		pause = f.fault.After
+		if pause <= 0 || pause > r.Wait || f.fault.Scope == fault.Request {
 			return false
 		}
-		if pause = time.Until(at); pause > r.Wait || f.fault.Scope == fault.Request {
-			return false
-		}
-	} else if f.fault.After > 0 {
-		return false // it says when
 	}
 	if !x.deadline.IsZero() && time.Until(x.deadline) <= pause {
 		return false

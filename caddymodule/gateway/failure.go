@@ -23,8 +23,8 @@ type failure struct {
 	fault fault.Fault
 	// told says that the client has been answered already.
 	told bool
-	// cheap says that the provider has failed before it did any work, so that the
-	// same is worth another try.
+	// cheap says that the provider has failed before it did any work and named no
+	// time, so that the same is worth another try.
 	cheap bool
 	// limits are those of the key that the client has come up against.
 	limits http.Header
@@ -44,6 +44,11 @@ func broken(reason, message string) *failure {
 // final says that no other candidate is to be asked.
 func (f *failure) final() bool {
 	return f.told || f.fault.Scope == fault.Client || f.fault.Scope == fault.Gateway
+}
+
+// decides says that it is of no use to ask anybody else.
+func (f *failure) decides() bool {
+	return f.final() || f.fault.Scope == fault.Request && !f.fault.Elsewhere
 }
 
 // worse returns the failure that is more useful to the client. The soonest time
@@ -157,6 +162,12 @@ func (f *failure) hopeless() bool {
 	return f.fault.Final || f.fault.After > longAfter
 }
 
+// late is the failure of an exchange whose combo has no time left.
+func late() *failure {
+	return &failure{fault: fault.Fault{Scope: fault.Provider, Reason: "deadline"},
+		err: &translate.Error{Status: http.StatusGatewayTimeout, Kind: translate.Timeout, Code: "upstream_timeout", Message: "The combo's time for a first content is over."}}
+}
+
 // classifyTransport says whose fault it was that no answer came, or no more of it.
 func classifyTransport(ctx, client context.Context, err error) *failure {
 	timeout := func(reason, message string) *failure {
@@ -173,7 +184,7 @@ func classifyTransport(ctx, client context.Context, err error) *failure {
 	case errors.Is(cause, errFirstContent):
 		return timeout("first_content_timeout", "The provider sent no content in time.")
 	case errors.Is(cause, errDeadline):
-		return timeout("deadline", "The combo's time for a first content is over.")
+		return late()
 	case errors.Is(cause, errSilence):
 		return timeout("silence", "The provider fell silent.")
 	case errors.Is(cause, errSlow):

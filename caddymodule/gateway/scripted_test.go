@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
-	script "github.com/nine-router/nine-router/caddymodule/gateway/scripted"
+	faulty "github.com/nine-router/nine-router/caddymodule/gateway/scripted"
 	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 )
 
 func TestMain(m *testing.M) {
-	script.Main()
+	faulty.Main()
 	os.Exit(m.Run())
 }
 
@@ -29,7 +29,7 @@ const maxEvent = 1 << 20
 // A scenario is one failure of one provider, met by one client: alone, and as the
 // first of a combo whose second provider is well.
 type scenario struct {
-	failure script.Failure
+	failure faulty.Failure
 	client  translate.Format
 	stream  bool
 	name    string // of the combo; its providers are name+"a" and name+"b"
@@ -41,7 +41,7 @@ func (s *scenario) String() string {
 
 // The gateway under test, with the providers of all scenarios. Each has its own,
 // so that what is remembered of one does not bear on another.
-func scriptedGateway(t *testing.T, up *script.Upstream, wait time.Duration, list []scenario) *rig {
+func scriptedGateway(t *testing.T, up *faulty.Upstream, wait time.Duration, list []scenario) *rig {
 	t.Helper()
 	return start(t, func(o *gateway.Options) {
 		o.Times.FirstContent, o.Times.Silence = wait, wait
@@ -62,7 +62,7 @@ func scriptedGateway(t *testing.T, up *script.Upstream, wait time.Duration, list
 // tries is how often one provider is asked, at least and at most, in one exchange
 // that it fails. alone says that there is nobody else: then what failed before any
 // work was done is worth another try.
-func tries(f *script.Failure, alone bool) (least, most int) {
+func tries(f *faulty.Failure, alone bool) (least, most int) {
 	n := 1
 	if again := f.Reason == "unreachable" || f.Reason == "broken_off" && !f.StreamOnly && !f.DocumentOnly || f.Status >= 500 && f.Step.Header.Get("Retry-After") == ""; alone && again && f.Scope == "provider" {
 		n = 2
@@ -81,7 +81,7 @@ func tries(f *script.Failure, alone bool) (least, most int) {
 var either = map[string]bool{"unreachable/broken_off": true}
 
 // told is the status that a client is told if nobody else is left; 0 is any of 5xx.
-func told(f *script.Failure) int {
+func told(f *faulty.Failure) int {
 	switch f.Scope {
 	case "connection":
 		if f.Reason == "rate_limited" {
@@ -103,16 +103,16 @@ func told(f *script.Failure) int {
 // Every failure that a provider has, as each client meets it.
 func TestEveryFailure(t *testing.T) {
 	t.Parallel()
-	up := script.Start(t)
-	for _, format := range script.Formats() {
+	up := faulty.Start(t)
+	for _, format := range faulty.Formats() {
 		t.Run(string(format), func(t *testing.T) {
 			t.Parallel()
 			var quick, slow []scenario
-			for _, f := range script.Failures(format) {
+			for _, f := range faulty.Failures(format) {
 				for client := range clients {
 					// All clients meet a provider of the commonest format, the
 					// others only who speaks as they do.
-					if format != translate.OpenAI && client != format && (format != script.Cohere || client != translate.OpenAI) {
+					if format != translate.OpenAI && client != format && (format != faulty.Cohere || client != translate.OpenAI) {
 						continue
 					}
 					for _, stream := range []bool{true, false} {
@@ -121,7 +121,7 @@ func TestEveryFailure(t *testing.T) {
 						}
 						s := scenario{f, client, stream, fmt.Sprintf("%s%d", format, len(quick)+len(slow))}
 						up.Script(s.name+"a", f.Step)
-						up.Script(s.name+"b", script.Auto(format, "From the second."))
+						up.Script(s.name+"b", faulty.Auto(format, "From the second."))
 						if f.Slow {
 							slow = append(slow, s)
 						} else {
@@ -138,7 +138,7 @@ func TestEveryFailure(t *testing.T) {
 }
 
 // meet plays the scenarios, so many at a time, with gateways that wait so long.
-func meet(t *testing.T, up *script.Upstream, wait time.Duration, list []scenario, together int) {
+func meet(t *testing.T, up *faulty.Upstream, wait time.Duration, list []scenario, together int) {
 	t.Helper()
 	each := func(play func(*scenario)) {
 		var wg sync.WaitGroup
@@ -179,7 +179,7 @@ func meet(t *testing.T, up *script.Upstream, wait time.Duration, list []scenario
 }
 
 // first has the failing provider asked first and the other one after it.
-func (s *scenario) first(t *testing.T, up *script.Upstream, r *rig) {
+func (s *scenario) first(t *testing.T, up *faulty.Upstream, r *rig) {
 	resp, body, took := s.ask(t, r, s.name)
 	defer up.Reset(s.name + "a")
 	second := up.Count(s.name + "b")
@@ -202,7 +202,7 @@ func (s *scenario) first(t *testing.T, up *script.Upstream, r *rig) {
 }
 
 // alone has nobody else to ask.
-func (s *scenario) alone(t *testing.T, up *script.Upstream, r *rig) {
+func (s *scenario) alone(t *testing.T, up *faulty.Upstream, r *rig) {
 	resp, body, took := s.ask(t, r, s.name+"a/m")
 	s.failed(t, resp, body)
 	s.ended(t, up, took, true)
@@ -272,7 +272,7 @@ func (s *scenario) failed(t *testing.T, resp *http.Response, body string) {
 }
 
 // ended looks at what was asked, that nothing of it goes on, and how long it took.
-func (s *scenario) ended(t *testing.T, up *script.Upstream, took time.Duration, alone bool) {
+func (s *scenario) ended(t *testing.T, up *faulty.Upstream, took time.Duration, alone bool) {
 	least, most := tries(&s.failure, alone)
 	if n := up.Count(s.name + "a"); n < least || n > most {
 		t.Errorf("%v: the first was asked %d times", s, n)
@@ -291,17 +291,17 @@ func (s *scenario) ended(t *testing.T, up *script.Upstream, took time.Duration, 
 // An answer that is empty for a reason is one: nobody else is asked.
 func TestAnEmptyAnswerWithAReasonIsAnAnswer(t *testing.T) {
 	t.Parallel()
-	up := script.Start(t)
+	up := faulty.Start(t)
 	var list []scenario
 	for client := range clients {
-		for name, step := range map[string]func(translate.Format, bool) script.Step{"limit": script.LegalEmpty, "filter": script.Withheld} {
+		for name, step := range map[string]func(translate.Format, bool) faulty.Step{"limit": faulty.LegalEmpty, "filter": faulty.Withheld} {
 			if name == "filter" && client == translate.Ollama {
 				continue // which has no such reason
 			}
 			for _, stream := range []bool{true, false} {
-				s := scenario{script.Failure{Name: name, Format: client}, client, stream, fmt.Sprint("empty", len(list))}
+				s := scenario{faulty.Failure{Name: name, Format: client}, client, stream, fmt.Sprint("empty", len(list))}
 				up.Script(s.name+"a", step(client, stream))
-				up.Script(s.name+"b", script.Auto(client, "From the second."))
+				up.Script(s.name+"b", faulty.Auto(client, "From the second."))
 				list = append(list, s)
 			}
 		}
@@ -325,19 +325,19 @@ func TestAnEmptyAnswerWithAReasonIsAnAnswer(t *testing.T) {
 // hung up on; one that is merely long is not.
 func TestALineWithoutEndIsGivenUp(t *testing.T) {
 	t.Parallel()
-	up := script.Start(t)
+	up := faulty.Start(t)
 	var list []scenario
 	for client := range clients {
-		endless := scenario{script.Failure{Name: "endless", Format: client}, client, true, "endless" + string(client)}
-		step := script.Lifecycle(client)
+		endless := scenario{faulty.Failure{Name: "endless", Format: client}, client, true, "endless" + string(client)}
+		step := faulty.Lifecycle(client)
 		step.EndlessLine = true
 		up.Script(endless.name+"a", step)
-		up.Script(endless.name+"b", script.Auto(client, "From the second."))
+		up.Script(endless.name+"b", faulty.Auto(client, "From the second."))
 		long := endless
 		long.failure.Name, long.name = "long", "long"+string(client)
 		text := strings.Repeat("x", maxEvent/2)
-		up.Script(long.name+"a", script.Good(client, true, text))
-		up.Script(long.name+"b", script.Auto(client, "From the second."))
+		up.Script(long.name+"a", faulty.Good(client, true, text))
+		up.Script(long.name+"b", faulty.Auto(client, "From the second."))
 		list = append(list, endless, long)
 	}
 	r := scriptedGateway(t, up, 30*time.Second, list)

@@ -265,7 +265,7 @@ func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, snap *snapsho
 	}
 	defer x.release()
 	defer x.settle()
-	if failure := x.run(); failure != nil {
+	if failure := x.carry(); failure != nil {
 		x.fail(failure)
 	}
 	x.begun()

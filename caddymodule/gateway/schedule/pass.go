@@ -147,6 +147,9 @@ func (p *Pass) Leave(t Target) {
 	p.full = slices.DeleteFunc(p.full, func(c Candidate) bool { return c.Target == t })
 }
 
+// Without keeps a candidate from being asked: it has had its try.
+func (p *Pass) Without(c Candidate) { p.note(taken{c.Connection, c.Model}) }
+
 // More says that somebody else may be asked who stands well now.
 func (p *Pass) More() bool {
 	now := p.now()

@@ -474,9 +474,12 @@ func TestPlacesAreHandedOverInOrder(t *testing.T) {
 		time.Sleep(time.Second)
 		first.Done(time.Now())
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		mu.Lock()
 		if !slices.Equal(order, []int{0, 1, 2}) {
 			t.Error("order", order)
 		}
+		mu.Unlock()
 		// A deadline, a client that leaves, and somebody who is set aside meanwhile.
 		again := b.Begin(leaf(p, "m")).Next()
 		wait := func(ctx context.Context) error {

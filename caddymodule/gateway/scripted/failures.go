@@ -281,7 +281,9 @@ func afterContent(f translate.Format) []Failure {
 		bad("hang-up after content", "broken_off", func(s *Step, n int) { s.HangUp = AfterEvent(n) }),
 		bad("cut in an event", "broken_off", func(s *Step, n int) { s.HangUp = InEvent(n + 1) }),
 		bad("reset in an event", "broken_off", func(s *Step, n int) { s.Reset = InEvent(n + 1) }),
-		bad("end after content", "broken_answer", func(s *Step, n int) { s.Events, s.Stall, s.StallFor = s.Events[:n], AfterEvent(n), 150*time.Millisecond }),
+		bad("end after content", "broken_answer", func(s *Step, n int) {
+			s.Events, s.Stall, s.StallFor = s.Events[:n], AfterEvent(n), 150*time.Millisecond
+		}),
 		bad("garbage after content", "broken_answer", func(s *Step, n int) { next(s, n, garbage(f)) }),
 		bad("error after content", reason, func(s *Step, n int) { next(s, n, errorEvent(f, kind, message)) }),
 		stalled,
