@@ -87,6 +87,20 @@ func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		v, err = op.removeConnection(rest)
 	case "GET models":
 		v = app.running.Models()
+	case "GET exchanges":
+		if rest != "" {
+			v, err = op.exchange(rest)
+		} else {
+			v, err = op.exchanges()
+		}
+	case "GET state":
+		v = op.state()
+	case "DELETE state":
+		v, err = op.clear(rest)
+	case "PUT quota":
+		v, err = op.quota(rest)
+	case "GET resolve":
+		v, err = op.resolve(rest)
 	default:
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("there is no %s %s", r.Method, r.URL.Path)}
 	}

@@ -34,6 +34,7 @@ so that two processes never open the same data.`,
 			cmd.PersistentFlags().StringVarP(&c.adapter, "adapter", "a", "", "Adapter of the configuration file")
 			cmd.PersistentFlags().BoolVar(&c.json, "json", false, "Print JSON instead of a table")
 			cmd.AddCommand(c.keyCommand(), c.connectionCommand(), c.modelsCommand())
+			cmd.AddCommand(c.routingCommands()...)
 		},
 	})
 }

@@ -216,3 +216,14 @@ func (p *Plan) Choice() bool {
 func (p *Plan) Has(t Target, c *Connection) bool {
 	return !p.Targets(func(l *Plan) bool { return l.Target != t || !c.offers(t.Model) })
 }
+
+// Offering lists the connections that may be asked for the model, best first.
+func (p *Provider) Offering(model string) (list []*Connection) {
+	for _, t := range p.offering(model) {
+		list = append(list, t.connections...)
+	}
+	return list
+}
+
+// Running is how many exchanges the connection has under way.
+func (c *Connection) Running() int64 { return c.standing.Running() }

@@ -171,3 +171,19 @@ func (t *Ticket) Pace() time.Duration {
 	}
 	return t.on[2].Pace()
 }
+
+// Refusal says why a candidate would be passed over now, and when it may be asked
+// again; nothing if it would not.
+func (b *Board) Refusal(c Candidate, now time.Time) (reason string, until time.Time) {
+	for _, s := range b.dependsOn(c) {
+		if until, reason := s.refusal(now); !until.IsZero() {
+			return reason, until
+		}
+	}
+	b.gate.mu.Lock()
+	defer b.gate.mu.Unlock()
+	if !roomFor(c, false) {
+		return "full", time.Time{}
+	}
+	return "", time.Time{}
+}
