@@ -164,7 +164,8 @@ type Provider struct {
 	BaseURL string `json:"base_url,omitempty"`
 	// What stands before the slash of its models' names. Default: its name.
 	Prefix string `json:"prefix,omitempty"`
-	// Headers that are sent with every request to a node.
+	// Headers that are sent with every request. Their values may hold
+	// placeholders.
 	Headers map[string]string `json:"headers,omitempty"`
 	// The models that a node offers. Default: not known, any name is passed on.
 	Models []string `json:"models,omitempty"`

@@ -22,14 +22,15 @@ func (a *App) declared(repl *caddy.Replacer, catalogue *provider.Catalogue) (gat
 			p = &Provider{}
 		}
 		if p.BaseURL != "" {
-			d.Nodes = append(d.Nodes, store.Node{Name: name, Prefix: p.Prefix, Format: p.Format, BaseURL: p.BaseURL, Headers: p.Headers, Models: p.Models, Private: p.private()})
-		} else if p.Format != "" || p.Prefix != "" || len(p.Headers) > 0 || len(p.Models) > 0 || p.Private {
-			return d, fmt.Errorf("provider %q: format, prefix, headers, models and private belong to a node, which needs a base_url", name)
+			d.Nodes = append(d.Nodes, store.Node{Name: name, Prefix: p.Prefix, Format: p.Format, BaseURL: p.BaseURL, Models: p.Models, Private: p.private()})
+		} else if p.Format != "" || p.Prefix != "" || len(p.Models) > 0 || p.Private {
+			return d, fmt.Errorf("provider %q: format, prefix, models and private belong to a node, which needs a base_url", name)
 		}
-		d.Providers[name] = p.settings()
-		if err := d.Providers[name].Strategy.Check(); err != nil {
+		settings, err := p.settings(repl, name)
+		if err != nil {
 			return d, fmt.Errorf("provider %q: %w", name, err)
 		}
+		d.Providers[name] = settings
 		for _, conn := range slices.Sorted(maps.Keys(p.Connections)) {
 			c := p.Connections[conn]
 			key, err := reveal(repl, fmt.Sprintf("provider %q, connection %q, api_key", name, conn), c.APIKey)

@@ -9,6 +9,7 @@ import (
 	"github.com/nine-router/nine-router/caddymodule/gateway"
 	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
+	"github.com/nine-router/nine-router/caddymodule/provider"
 	"github.com/nine-router/nine-router/store"
 )
 
@@ -122,7 +123,7 @@ func (c *Combo) record(name string) store.Combo {
 }
 
 // settings are how the provider is treated.
-func (p *Provider) settings() gateway.Settings {
+func (p *Provider) settings(repl *caddy.Replacer, name string) (gateway.Settings, error) {
 	s := gateway.Settings{
 		Strategy: schedule.Strategy(p.Strategy), Sticky: p.Sticky, MaxConcurrent: p.MaxConcurrent,
 		Queue: p.Queue, QueueTime: time.Duration(p.QueueTime), Times: p.Times.options(),
@@ -133,7 +134,19 @@ func (p *Provider) settings() gateway.Settings {
 		}
 		s.ModelTimes[model] = t.options()
 	}
-	return s
+	headers := make(map[string]string, len(p.Headers))
+	for header, text := range p.Headers {
+		value, err := reveal(repl, "header "+header, text)
+		if err != nil {
+			return s, err
+		}
+		headers[header] = value.Reveal()
+	}
+	var err error
+	if s.Headers, err = provider.Headers(headers); err != nil {
+		return s, err
+	}
+	return s, s.Strategy.Check()
 }
 
 // faults makes the table of all rules.

@@ -187,6 +187,9 @@ func (a *attempt) open() *failure {
 		x.g.o.Logger.Error("building an upstream request", zap.String("exchange", x.rec.ID), zap.String("provider", a.Provider.Name), zap.Error(err))
 		return &failure{err: internal(), fault: fault.Fault{Scope: fault.Gateway, Reason: "request"}}
 	}
+	for name, values := range a.member.header {
+		req.Header[name] = values
+	}
 	resp, err := x.g.transport(a.Provider.Provider, a.Connection.Connection).RoundTrip(req)
 	if err != nil {
 		f := classifyTransport(a.ctx, x.ctx, err)

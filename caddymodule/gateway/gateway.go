@@ -191,6 +191,7 @@ type Settings struct {
 	QueueTime     time.Duration     // and for how long; 0 is the default
 	Times         Times             // zero is the gateway's
 	ModelTimes    map[string]Times  // by model; zero is the provider's
+	Headers       http.Header       // sent with every request, over our own
 }
 
 // A DeclaredKey is a client's key that stands in the configuration.

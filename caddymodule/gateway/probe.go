@@ -43,6 +43,9 @@ func (g *Gateway) probe(ctx context.Context, m *member, c *schedule.Connection) 
 	if err != nil {
 		return Probe{}, fmt.Errorf("asking %s for its models: %w", m.Name, err)
 	}
+	for name, values := range m.header {
+		req.Header[name] = values
+	}
 	resp, err := g.transport(m.Provider.Provider, c.Connection).RoundTrip(req)
 	if err != nil {
 		// The transport's error has the URL but no credential: that is in a header.

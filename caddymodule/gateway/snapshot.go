@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ type member struct {
 	times  Times
 	models map[string]Times // of models that have their own
 	found  []string         // models that the provider was seen to list
+	header http.Header      // sent with every request
 }
 
 // timesOf returns the limits of time for one of the provider's models.
@@ -161,6 +163,7 @@ func (g *Gateway) member(p *provider.Provider, connections []*store.Connection) 
 		Provider: o.Board.NewProvider(p, connections),
 		times:    settings.Times.or(o.Times),
 		found:    g.found.of(p.Name),
+		header:   settings.Headers,
 	}
 	if len(settings.ModelTimes) > 0 {
 		m.models = make(map[string]Times, len(settings.ModelTimes))

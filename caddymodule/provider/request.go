@@ -59,24 +59,33 @@ func (e *Endpoint) compile() error {
 	if err != nil {
 		return err
 	}
-	c := &compiled{base: base, urls: map[Operation]*url.URL{}, headers: http.Header{}}
+	c := &compiled{base: base, urls: map[Operation]*url.URL{}}
 	for op, path := range paths[e.Format] {
 		if strings.Contains(path, "{model}") {
 			continue
 		}
 		c.urls[op] = under(base, path, path)
 	}
-	for name, value := range e.Headers {
-		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return fmt.Errorf("its header %q is not valid", name)
-		}
-		if framing[http.CanonicalHeaderKey(name)] {
-			return fmt.Errorf("its header %q frames the message and cannot be set", name)
-		}
-		c.headers.Set(name, value)
+	if c.headers, err = Headers(e.Headers); err != nil {
+		return err
 	}
 	e.ready = c
 	return nil
+}
+
+// Headers checks headers that an operator wants to be sent.
+func Headers(list map[string]string) (http.Header, error) {
+	h := make(http.Header, len(list))
+	for name, value := range list {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, fmt.Errorf("its header %q is not valid", name)
+		}
+		if framing[http.CanonicalHeaderKey(name)] {
+			return nil, fmt.Errorf("its header %q frames the message and cannot be set", name)
+		}
+		h.Set(name, value)
+	}
+	return h, nil
 }
 
 // framing are the headers that only the transport may set.

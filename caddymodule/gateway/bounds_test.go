@@ -1,0 +1,160 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nine-router/nine-router/caddymodule/gateway"
+)
+
+// zeros compresses so much white space, which is a bomb to whoever undoes it all.
+func zeros(t *testing.T, n int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.CopyN(z, spaces{}, n); err != nil {
+		t.Fatal(err)
+	}
+	z.Close()
+	return b.Bytes()
+}
+
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// A compressed answer is undone as far as an answer may go, and no further.
+func TestACompressedAnswerIsBounded(t *testing.T) {
+	t.Parallel()
+	bomb := zeros(t, 64<<20)
+	for _, kind := range []string{"application/json", "text/event-stream"} {
+		r := start(t, func(o *gateway.Options) { o.Limits.Answer, o.Limits.Event = 4<<20, 1<<20 }, upstream{"openai", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Write(bomb)
+		}})
+		resp, body := r.send(t, "/v1/chat/completions", `{"model":"up1/m","stream":`+fmt.Sprint(kind != "application/json")+`,"messages":[{"role":"user","content":"x"}]}`)
+		// A stream that opens with more than is held back has begun; its error is told
+		// within.
+		told := resp.StatusCode == http.StatusBadGateway || kind == "text/event-stream" && strings.Contains(body, "longer than the gateway takes")
+		if !told || len(body) > 1000 {
+			t.Errorf("%s: %d, %d bytes: %.200s", kind, resp.StatusCode, len(body), body)
+		}
+	}
+}
+
+// Streams whose clients leave end at the provider at once, nothing of them is left,
+// and they are in the books with what they used.
+func TestManyClientsLeave(t *testing.T) {
+	const streams = 200
+	var open atomic.Int64
+	r := start(t, nil, upstream{"openai", func(w http.ResponseWriter, req *http.Request) {
+		open.Add(1)
+		defer open.Add(-1)
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			if _, err := io.WriteString(w, `data: {"id":"x","choices":[{"index":0,"delta":{"content":"and so on "}}]}`+"\n\n"); err != nil {
+				return
+			}
+			http.NewResponseController(w).Flush()
+			select {
+			case <-req.Context().Done():
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}})
+	r.send(t, "/v1/chat/completions", `{"model":"demo/echo","messages":[{"role":"user","content":"x"}]}`)
+	before := runtime.NumGoroutine()
+	var all sync.WaitGroup
+	for range streams {
+		all.Go(func() {
+			ctx, leave := context.WithCancel(context.Background())
+			defer leave()
+			req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+"/v1/chat/completions", strings.NewReader(`{"model":"up1/m","stream":true,"messages":[{"role":"user","content":"x"}]}`))
+			req.Header.Set("Authorization", "Bearer "+clientKey)
+			resp, err := r.Client().Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if _, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	left := time.Now()
+	for ; open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Since(left) > 10*time.Second {
+			t.Fatalf("%d streams go on at the provider", open.Load())
+		}
+	}
+	for ; len(r.exchanges(t)) < streams+1; time.Sleep(5 * time.Millisecond) {
+		if time.Since(left) > 10*time.Second {
+			t.Fatalf("the books have %d exchanges", len(r.exchanges(t)))
+		}
+	}
+	for _, e := range r.exchanges(t) {
+		if e.Provider == "up1" && (e.Outcome != "cancelled" || e.UsageReported || e.Input == 0 || e.Output == 0) {
+			t.Errorf("%+v", e)
+		}
+	}
+	r.Client().CloseIdleConnections()
+	for ; runtime.NumGoroutine() > before+20; time.Sleep(5 * time.Millisecond) {
+		if time.Since(left) > 10*time.Second {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// Whoever reads slowly holds the provider up, not our memory.
+func TestASlowReaderCostsNoMemory(t *testing.T) {
+	var sent atomic.Int64
+	piece := []byte(`data: {"id":"x","choices":[{"index":0,"delta":{"content":"` + strings.Repeat("x", 32<<10) + `"}}]}` + "\n\n")
+	r := start(t, nil, upstream{"openai", func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for req.Context().Err() == nil {
+			n, err := w.Write(piece)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	}})
+	for name, path := range map[string]string{"same format": "/v1/chat/completions", "translated": "/v1/messages"} {
+		ctx, leave := context.WithCancel(t.Context())
+		sent.Store(0)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+path, strings.NewReader(`{"model":"up1/m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`))
+		req.Header.Set("Authorization", "Bearer "+clientKey)
+		resp, err := r.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Until nothing more goes into the sockets on the way.
+		for last := int64(-1); last != sent.Load(); time.Sleep(200 * time.Millisecond) {
+			last = sent.Load()
+		}
+		if n := sent.Load(); n > 64<<20 {
+			t.Errorf("%s: %d MiB were taken from the provider for a client that reads nothing", name, n>>20)
+		}
+		leave()
+		resp.Body.Close()
+	}
+}
