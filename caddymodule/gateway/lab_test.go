@@ -218,11 +218,6 @@ type piece struct {
 	text  string
 }
 
-// streams answers with a stream of pieces.
-func streams(r *http.Request, pieces ...piece) (*http.Response, error) {
-	return respondFrom(200, "text/event-stream", &slowBody{ctx: r.Context(), pieces: pieces})
-}
-
 func (b *slowBody) Read(p []byte) (int, error) {
 	if b.rest == "" {
 		if len(b.pieces) == 0 {
