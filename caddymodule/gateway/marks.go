@@ -48,7 +48,7 @@ func RestoreBoard(ctx context.Context, s store.Store, b *schedule.Board) error {
 func KeepBoard(ctx context.Context, s store.Store, b *schedule.Board, log *zap.Logger) {
 	ticker := time.NewTicker(marksEvery)
 	defer ticker.Stop()
-	seen := b.Changed()
+	var seen uint64 // what was restored is no change
 	for {
 		ended := false
 		select {

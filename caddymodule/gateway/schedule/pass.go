@@ -178,6 +178,7 @@ func (p *Pass) next() (Candidate, bool) {
 			}
 			p.round++
 			p.push(p.plan)
+			continue // perhaps with nothing
 		}
 		top := &p.stack[len(p.stack)-1]
 		if top.leaf() {

@@ -256,6 +256,13 @@ func TestTargetsThatAreLeftAndBarred(t *testing.T) {
 	if got := all(pass); !slices.Equal(got, []string{"p/c0/b", "p/c1/b", "p/c2/b"}) {
 		t.Error(got)
 	}
+	for name, plan := range map[string]*Plan{"barred": leaf(p, "barred"), "offered by nobody": {}} {
+		pass := b.Begin(plan)
+		pass.Barred = func(*Plan) string { return "not_allowed" }
+		if tk := pass.Next(); tk != nil || pass.Considered() {
+			t.Errorf("a plan of one that is %s: %+v", name, tk)
+		}
+	}
 }
 
 // Whatever fails and whenever: one probe at a time, nobody who is set aside, no
