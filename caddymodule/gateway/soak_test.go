@@ -71,11 +71,11 @@ func (m *mortal) kill() {
 
 // Many streams through three connections, one of which dies every second: every
 // client gets a whole answer or one honest error, and nothing is left. SOAK=1 makes
-// it 1,000 streams.
+// it 1,000 at a time, for a while.
 func TestConnectionsDieUnderManyStreams(t *testing.T) {
-	streams, words := 150, 40
+	streams, words, rounds := 150, 25, 4
 	if os.Getenv("SOAK") != "" {
-		streams, words = 1000, 200
+		streams, rounds = 1000, 20
 	}
 	board := schedule.NewBoard()
 	accounts := []*mortal{newMortal(t, words), newMortal(t, words), newMortal(t, words)}
@@ -110,7 +110,7 @@ func TestConnectionsDieUnderManyStreams(t *testing.T) {
 	var all sync.WaitGroup
 	var whole, told, refused atomic.Int64
 	for range streams {
-		all.Go(func() {
+		once := func() {
 			req, _ := http.NewRequest(http.MethodPost, r.URL+"/v1/chat/completions", strings.NewReader(`{"model":"three","stream":true,"messages":[{"role":"user","content":"x"}]}`))
 			req.Header.Set("Authorization", "Bearer "+clientKey)
 			resp, err := r.Client().Do(req)
@@ -132,6 +132,11 @@ func TestConnectionsDieUnderManyStreams(t *testing.T) {
 			default:
 				t.Errorf("neither an answer nor an error: %d %v %.300s … %.300s", resp.StatusCode, err, text, text[max(0, len(text)-300):])
 			}
+		}
+		all.Go(func() {
+			for range rounds {
+				once()
+			}
 		})
 	}
 	all.Wait()
@@ -141,7 +146,7 @@ func TestConnectionsDieUnderManyStreams(t *testing.T) {
 	if whole.Load() == 0 || told.Load() == 0 {
 		t.Error("nothing was tested")
 	}
-	if n := int64(len(r.exchanges(t))); n != int64(streams)+1 {
+	if n := int64(len(r.exchanges(t))); n != int64(streams*rounds)+1 {
 		t.Errorf("the books have %d exchanges", n)
 	}
 	for _, rep := range board.Reports() {
