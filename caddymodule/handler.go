@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -109,6 +110,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			h.log.Error("giving up the store", zap.Error(err))
 		}
 	}()
+	// As the server knows it: behind a trusted proxy it is not the connection's.
+	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
+		r = r.WithContext(context.WithValue(r.Context(), gateway.ClientIP, ip))
+	}
 	rec, _ := g.Serve(w, r)
 	if rec != nil {
 		tell(r, rec)

@@ -363,9 +363,6 @@ func (g *Gateway) transport(p *provider.Provider, c *store.Connection) http.Roun
 	case g.o.Transports != nil:
 		return g.o.Transports.For(p, c)
 	}
-	if g.o.Transports != nil {
-		return g.o.Transports.For(p, c)
-	}
 	return g.o.Transport
 }
 
