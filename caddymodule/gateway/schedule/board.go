@@ -143,7 +143,8 @@ func (b *Board) Clear(s Subject) (cleared []Subject) {
 
 // SetQuota notes which part of a connection's quota is left, from 0 to 1.
 func (b *Board) SetQuota(provider, connection string, left float64) {
-	b.standing(Subject{Provider: provider, Connection: connection}).quota.Store(math.Float64bits(left))
+	// No bits at all stand for what is not known.
+	b.standing(Subject{Provider: provider, Connection: connection}).quota.Store(math.Float64bits(max(left, math.SmallestNonzeroFloat64)))
 }
 
 // A Mark is a subject that is set aside, as it is kept over restarts.
