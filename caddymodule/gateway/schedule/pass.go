@@ -62,9 +62,11 @@ func (p *Pass) now() time.Time {
 func (p *Pass) Next() *Ticket {
 	if c := p.Prefer; c.Provider != nil {
 		p.Prefer = Candidate{}
-		if t := p.try(c); t != nil {
-			t.Preferred = true
-			return t
+		if p.prefers(c.Target) {
+			if t := p.try(c); t != nil {
+				t.Preferred = true
+				return t
+			}
 		}
 	}
 	for {
@@ -76,6 +78,13 @@ func (p *Pass) Next() *Ticket {
 			return t
 		}
 	}
+}
+
+// prefers says that nothing stands against a target's being asked first: that the
+// conversation has been there changes neither what it can do nor who may ask it.
+func (p *Pass) prefers(t Target) bool {
+	l := &Plan{Target: t}
+	return !slices.Contains(p.left, t) && (p.Barred == nil || p.Barred(l) == "") && (p.Unable == nil || p.Unable(l) == "")
 }
 
 // try takes a place at the candidate, if it is new and somebody who may be asked.
