@@ -84,10 +84,10 @@ func (x *exchange) prefer(p *schedule.Pass) {
 		if x.conversation, known = x.g.o.Affinity.conversation(x); x.conversation == 0 {
 			return
 		}
-		x.trace.Affinity = "new"
-		if !known {
-			return // it begins: whoever's turn it is
-		}
+		x.trace.Affinity, x.begins = "new", !known
+	}
+	if x.begins {
+		return // it is whoever's turn, in every round
 	}
 	s, ok := x.g.o.Affinity.find(x.conversation, time.Now())
 	if !ok {
@@ -144,8 +144,9 @@ func (a *Affinity) conversation(x *exchange) (c conversation, known bool) {
 
 func sum(h *maphash.Hash) conversation { return conversation(max(h.Sum64(), 1)) }
 
-// maxBeginning bounds what is looked at of a conversation's beginning, in bytes.
-const maxBeginning = 16 << 10
+// maxBeginning bounds what is looked at of a conversation's beginning, in bytes. The
+// instructions of an agent alone have tens of thousands, and are the same for all.
+const maxBeginning = 256 << 10
 
 // sessionHeaders are where clients name a conversation: our own, Codex's and
 // opencode's, Claude Code's.
@@ -207,11 +208,22 @@ func (e *envelope) beginning() (first []byte, answered bool) {
 		case c == '}', c == ']':
 			depth--
 			if depth == 1 && userSpeaks(seen[start:i+1]) {
-				return seen[:i+1], bytes.IndexByte(t[i+1:], '{') >= 0
+				return seen[:i+1], spoken(t[i+1:])
 			}
 		}
 	}
-	return seen, len(t) > maxBeginning && bytes.IndexByte(t[maxBeginning:], '{') >= 0
+	return seen, spoken(t[len(seen):])
+}
+
+// spoken says that somebody else than the user has a turn in what follows. Within a
+// text the quotation marks would be escaped, so that it is not taken for one.
+func spoken(rest []byte) bool {
+	for _, mark := range [...]string{`"assistant"`, `"model"`, `"function_call_output"`, `"reasoning"`} {
+		if bytes.Contains(rest, []byte(mark)) {
+			return true
+		}
+	}
+	return false
 }
 
 // userSpeaks says that a message is the user's.

@@ -39,6 +39,7 @@ type exchange struct {
 
 	meaning      *meaning
 	conversation conversation
+	begins       bool      // the conversation does
 	deadline     time.Time // for the first content of whoever answers; zero is none
 	need         *provider.Need
 	failed       struct {
