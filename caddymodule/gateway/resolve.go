@@ -247,8 +247,8 @@ func (s *snapshot) nearest(name string, k *key) []string {
 	}
 	if prefix, _, ok := strings.Cut(wanted, "/"); ok && s.providers[prefix] == nil {
 		for _, p := range sortedKeys(s.providers) {
-			if distance(prefix, p) <= 2 {
-				consider(p+name[len(prefix):], p+wanted[len(prefix):])
+			if near := p + name[len(prefix):]; distance(prefix, p) <= 2 && k.lists(Model{ID: near}) {
+				consider(near, p+wanted[len(prefix):])
 			}
 		}
 	}
