@@ -171,8 +171,8 @@ const discoverable = 3 * time.Second
 func (x *exchange) discover() *meaning {
 	ctx, cancel := context.WithTimeout(x.ctx, discoverable)
 	defer cancel()
-	if !x.g.Discover(ctx) {
-		return nil
+	if !x.g.Discover(ctx) && x.g.snap.Load() == x.snap {
+		return nil // and nobody else has found out meanwhile
 	}
 	x.snap = x.g.snap.Load()
 	return x.snap.resolve(x.env.model)

@@ -15,6 +15,7 @@ type discoveries struct {
 	mu     sync.Mutex
 	models map[string][]string // by provider
 	asked  map[string]time.Time
+	under  chan struct{} // closed when those who were asked last have answered; nil after that
 }
 
 // Providers are asked again for their models after a while, sooner if the last
@@ -48,10 +49,30 @@ func (d *discoveries) note(provider string, models []string) bool {
 	return true
 }
 
-// due lists the providers that have to be asked, and marks them as asked.
-func (d *discoveries) due(members map[string]*member, now time.Time) (list []*member) {
+// begin lists the providers that have to be asked, and marks them as asked. done is
+// for the end of that, or of what others have begun; nil if there is nothing to wait
+// for.
+func (d *discoveries) begin(members map[string]*member, now time.Time) (list []*member, done chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if list = d.due(members, now); len(list) > 0 {
+		d.under = make(chan struct{})
+	}
+	return list, d.under
+}
+
+// end says that all have answered.
+func (d *discoveries) end(done chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.under == done {
+		d.under = nil
+	}
+	close(done)
+}
+
+// due is begin's list. The lock is held.
+func (d *discoveries) due(members map[string]*member, now time.Time) (list []*member) {
 	for _, m := range members {
 		if len(m.Models) > 0 || !slices.ContainsFunc(m.Connections(), listless) {
 			continue
@@ -76,13 +97,26 @@ func (d *discoveries) due(members map[string]*member, now time.Time) (list []*me
 // them; it spends no tokens. It happens when somebody wants to know: when a client
 // asks for a list, or for a model by a bare name that nothing else explains. It
 // returns when all have answered or ctx ends, and says whether anything was asked.
-// What comes after that is for the next one.
+// Who wants to know meanwhile waits for the same answers. What comes after that is
+// for the next one.
 func (g *Gateway) Discover(ctx context.Context) bool {
-	list := g.found.due(g.snap.Load().byName, time.Now())
-	if len(list) == 0 {
+	list, done := g.found.begin(g.snap.Load().byName, time.Now())
+	if done == nil {
 		return false
 	}
-	done := make(chan struct{})
+	if len(list) > 0 {
+		g.discoverAll(ctx, list, done)
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// discoverAll asks providers all at once. It does not wait for their answers: done is
+// closed when all are there.
+func (g *Gateway) discoverAll(ctx context.Context, list []*member, done chan struct{}) {
 	var all sync.WaitGroup
 	for _, m := range list {
 		all.Go(func() {
@@ -97,13 +131,8 @@ func (g *Gateway) Discover(ctx context.Context) bool {
 	}
 	go func() {
 		all.Wait()
-		close(done)
+		g.found.end(done)
 	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-	return true
 }
 
 // discover asks one provider by the first of its connections that answers.
