@@ -106,6 +106,9 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 					continue
 				}
 				a.hedge = true
+				if x.g.o.Pace.CharactersPerSecond > 0 {
+					a.alone = !pass.More() // or both could be given up as too slow
+				}
 				a.begin()
 				running = append(running, a)
 				open(a)

@@ -72,6 +72,7 @@ type attempt struct {
 const (
 	connecting int32 = iota
 	waiting          // for the first content
+	pacing           // for as much as shows that it keeps up
 	streaming
 )
 

@@ -189,16 +189,22 @@ func (a *attempt) ready() bool {
 	if pace.CharactersPerSecond == 0 || a.seen.finished {
 		return true
 	}
-	if a.phase.CompareAndSwap(waiting, streaming) {
+	if a.phase.CompareAndSwap(waiting, pacing) {
 		// From here on the provider shows what it can do.
 		a.watch.Stop()
-		a.watch = time.AfterFunc(pace.Within, func() {
-			if a.alone {
-				a.slow.Store(true) // better than nobody
-				return
+		var t *time.Timer
+		t = time.AfterFunc(time.Hour, func() { // until it is set, so that t is there
+			switch {
+			case !a.alone:
+				a.cancel(errSlow)
+			case !a.slow.Swap(true): // better than nobody, unless it stops altogether
+				t.Reset(a.times.Silence)
+			case a.phase.Load() == pacing:
+				a.cancel(errSilence)
 			}
-			a.cancel(errSlow)
 		})
+		a.watch = t
+		t.Reset(pace.Within)
 	}
 	return a.slow.Load() || a.seen.letters >= int(pace.Within.Seconds()*float64(pace.CharactersPerSecond)) || len(a.held) >= maxHeld
 }
