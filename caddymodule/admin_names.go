@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/store"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // comboView is a combo as it is shown.

@@ -1,8 +1,8 @@
 package caddymodule
 
 import (
-	"fmt"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
