@@ -62,3 +62,36 @@ func (k *KeyLimits) limits() (store.Limits, error) {
 	}
 	return l, l.Check()
 }
+
+// shown is how limits are shown: as they are given.
+func shown(l *store.Limits) KeyLimits {
+	usd := func(m store.Money) string {
+		if m == 0 {
+			return ""
+		}
+		return m.USD()
+	}
+	return KeyLimits{
+		Models: l.Models, Operations: l.Operations, Networks: l.Networks, Expires: l.Expires,
+		RequestsPerMinute: l.RequestsPerMinute, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent,
+		SpendDay: usd(l.SpendDay), SpendWeek: usd(l.SpendWeek), SpendMonth: usd(l.SpendMonth), SpendTotal: usd(l.SpendTotal),
+	}
+}
+
+// periods are those in which spending is limited.
+var periods = [...]string{"day", "week", "month", "total"}
+
+// spend is what may be spent in a period, nil if there is no such period.
+func (k *KeyLimits) spend(period string) *string {
+	switch period {
+	case "day":
+		return &k.SpendDay
+	case "week":
+		return &k.SpendWeek
+	case "month":
+		return &k.SpendMonth
+	case "total":
+		return &k.SpendTotal
+	}
+	return nil
+}

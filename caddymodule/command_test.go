@@ -32,7 +32,8 @@ func TestCommands(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "DATA_DIR="+dir+"/data", "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "SECRET=the-provider-credential-0123456789")
+	env := append(os.Environ(), "DATA_DIR="+dir+"/data", "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "SECRET=the-provider-credential-0123456789",
+		"PROXY=http://user:the-proxy-password@127.0.0.1:9\n\nsocks5://127.0.0.1:10\n", "BAD_PROXY=ftp://user:the-proxy-password@127.0.0.1:9")
 	var log bytes.Buffer
 	server := exec.Command(binary, "run", "--config", config)
 	server.Env, server.Stderr, server.Stdout = env, &log, &log
@@ -81,6 +82,30 @@ func TestCommands(t *testing.T) {
 		{[]string{"quota", "demo/keyless", "40%"}, "nobody was set aside", false},
 		{[]string{"log"}, "OUTCOME", false},
 		{[]string{"trace", "nrx_nothing"}, "no such record", true},
+		{[]string{"connection", "add", "groq", "--env", "SECRET", "--proxy-env", "NOT_SET"}, "is not set", true},
+		{[]string{"connection", "add", "groq", "--env", "SECRET", "--proxy-env", "BAD_PROXY"}, "proxies: ", true},
+		{[]string{"connection", "add", "groq", "--env", "SECRET", "--proxy-env", "PROXY", "--weight", "3", "--max-concurrent", "2", "--json"}, `"proxies": 2`, false},
+		{[]string{"connection", "list", "--json"}, `"max_concurrent": 2`, false},
+		{[]string{"key", "limit", "laptop"}, "or --none", true},
+		{[]string{"key", "limit", "laptop", "--spend", "5"}, "such as 5/day", true},
+		{[]string{"key", "limit", "laptop", "--spend", "5/day", "--spend", "6/day"}, "given twice", true},
+		{[]string{"key", "limit", "laptop", "--expires", "soon"}, "neither a day", true},
+		{[]string{"key", "limit", "laptop", "--networks", "home"}, "neither an address", true},
+		{[]string{"key", "limit", "laptop", "--requests", "60", "--spend", "5/day", "--spend", "$20/month", "--operations", "chat"}, "60 requests/min, $5/day, $20/month, chat", false},
+		{[]string{"key", "list"}, "60 requests/min", false},
+		{[]string{"key", "show", "laptop"}, "spend_month", false},
+		{[]string{"key", "limit", "laptop", "--none"}, "limits of laptop: -", false},
+		{[]string{"key", "create", "ci", "--models", "demo/*", "--concurrent", "2", "--expires", "2099-01-31"}, "nr-", false},
+		{[]string{"key", "show", "ci"}, "demo/*", false},
+		{[]string{"combo", "set", "my/fast [1m]", "demo/echo", "later/model", "--strategy", "weighted", "--weights", "3,1", "--deadline", "30s"}, "nobody offers", false},
+		{[]string{"combo", "list"}, "my/fast [1m]", false},
+		{[]string{"combo", "list", "--json"}, `"deadline": 30000000000`, false},
+		{[]string{"alias", "set", "a%2Fb", "my/fast [1m]"}, "a%2Fb stands for my/fast [1m]", false},
+		{[]string{"alias", "list"}, "a%2Fb", false},
+		{[]string{"combo", "set", "my/fast [1m]", "a%2Fb"}, "nothing was changed", true},
+		{[]string{"combo", "remove", "my/fast [1m]"}, "removed my/fast [1m]", false},
+		{[]string{"alias", "remove", "a%2Fb"}, "removed a%2Fb", false},
+		{[]string{"alias", "remove", "a%2Fb"}, "no such record", true},
 		{[]string{"key", "revoke", "laptop"}, "revoked laptop", false},
 		{[]string{"key", "revoke", "laptop"}, "no such record", true},
 	} {
@@ -88,7 +113,7 @@ func TestCommands(t *testing.T) {
 		if (err != nil) != step.fail || !strings.Contains(out, step.want) {
 			t.Errorf("%v: %v: %s", step.args, err, out)
 		}
-		for _, hidden := range []string{secret, "the-provider-credential"} {
+		for _, hidden := range []string{secret, "the-provider-credential", "the-proxy-password"} {
 			if strings.Contains(out, hidden) {
 				t.Errorf("%v shows a secret", step.args)
 			}

@@ -40,6 +40,7 @@ type shared struct {
 	ledger   *limit.Ledger
 	memory   *gateway.Continuity
 	observer *observer
+	saving   *sync.Mutex // held from the check of a change to its write
 }
 
 // pooled is the value in the pool.
@@ -68,7 +69,7 @@ func newPooled(s store.Store, log *zap.Logger) *pooled {
 	ctx, cancel := context.WithCancel(context.Background())
 	board := schedule.NewBoard()
 	p := &pooled{
-		shared: shared{store: s, board: board, affinity: gateway.NewAffinity(), ledger: limit.New(s.UsedSince), memory: gateway.NewContinuity(), observer: newObserver(board.Reports, log)},
+		shared: shared{store: s, board: board, affinity: gateway.NewAffinity(), ledger: limit.New(s.UsedSince), memory: gateway.NewContinuity(), observer: newObserver(board.Reports, log), saving: new(sync.Mutex)},
 		stop:   cancel, done: make(chan struct{}), log: log,
 	}
 	if err := gateway.RestoreBoard(ctx, s, board); err != nil {

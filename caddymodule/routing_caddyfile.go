@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -412,7 +413,7 @@ func (k *KeyLimits) parseSpend(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&amount, &period) {
 		return d.ArgErr()
 	}
-	to := map[string]*string{"day": &k.SpendDay, "week": &k.SpendWeek, "month": &k.SpendMonth, "total": &k.SpendTotal}[period]
+	to := k.spend(period)
 	switch {
 	case to == nil:
 		return d.Errf("spend: expected day, week, month or total, not %q", period)
@@ -430,11 +431,20 @@ func moment(d *caddyfile.Dispenser, to *time.Time) error {
 	if !d.AllArgs(&word) {
 		return d.ArgErr()
 	}
+	t, err := readMoment(word)
+	if err != nil {
+		return d.Errf("%s: %v", name, err)
+	}
+	*to = t
+	return nil
+}
+
+// readMoment reads a time, or a day, which is its beginning in UTC.
+func readMoment(word string) (time.Time, error) {
 	for _, layout := range [...]string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, word); err == nil {
-			*to = t
-			return nil
+			return t, nil
 		}
 	}
-	return d.Errf("%s: %q is neither a day such as 2027-01-31 nor a time such as 2027-01-31T12:00:00Z", name, word)
+	return time.Time{}, fmt.Errorf("%q is neither a day such as 2027-01-31 nor a time such as 2027-01-31T12:00:00Z", word)
 }

@@ -107,6 +107,22 @@ func (t *Transports) withOwn(k kind, c *store.Connection) http.RoundTripper {
 	return now.rt
 }
 
+// takes says why a connection's own proxies could not be used.
+func (t *Transports) takes(c *store.Connection) error {
+	if len(c.Proxies) == 0 {
+		return nil
+	}
+	w, ok := t.byProvider[c.Provider]
+	if !ok {
+		w = t.global
+	}
+	if w.base.http == nil {
+		return errNoProxies
+	}
+	_, err := readProxies(c.Proxies)
+	return err
+}
+
 func (t *Transports) make(k kind) http.RoundTripper {
 	g := egress.Guard{Level: k.level, Own: t.own}
 	if k.proxies == "" {
