@@ -66,8 +66,7 @@ type DecodeOptions struct {
 
 	// Listen asks only for what a bystander needs to know of a stream that
 	// is passed on untouched: the start, the first content, usage, the finish,
-	// errors and the end. Deltas after the first content may be left out, so
-	// that most events need not be parsed.
+	// errors, the end, and how much text there is. The rest may be left out.
 	Listen bool
 
 	// Whole asks the decoder of a stream to keep the answer as one document, if

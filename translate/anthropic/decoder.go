@@ -28,7 +28,6 @@ type decoder struct {
 	blocks  []block // by the provider's index
 	next    int     // number of the next block
 	started bool
-	content bool // there was content, so that a listener need not see more of it
 	finish  bool // Finish is out
 	over    bool // AnswerEnd or Failure is out
 }
@@ -62,18 +61,10 @@ func (d *decoder) finished() error {
 	return nil
 }
 
-var (
-	deltaName = []byte("content_block_delta")
-	deltaType = []byte(`{"type":"content_block_delta"`)
-)
-
 // event takes one event of a stream. Its type is in the data too, and some
 // servers leave out the name.
 func (d *decoder) event(name, data []byte) error {
 	if d.over {
-		return nil
-	}
-	if d.Options.Listen && d.content && (bytes.Equal(name, deltaName) || len(name) == 0 && bytes.HasPrefix(data, deltaType)) {
 		return nil
 	}
 	if string(bytes.TrimSpace(data)) == "[DONE]" { // an end mark of another format
@@ -243,12 +234,10 @@ func (d *decoder) blockStart(i int, v *fastjson.Value) error {
 	default:
 		b.part = translate.Server
 		b.server = &serverBlock{raw: string(rawjson.AppendValue(nil, v))}
-		d.content = true
 		return nil // it goes on when it is whole
 	}
 	d.next++
 	d.Ev.Part = b.part
-	d.content = d.content || b.part == translate.ToolCall || d.Ev.Redacted
 	if err := d.Emit(); err != nil {
 		return err
 	}
@@ -271,7 +260,6 @@ func (d *decoder) text(kind translate.EventKind, s string) error {
 	if s == "" {
 		return nil
 	}
-	d.content = true
 	d.Ev.Kind, d.Ev.Text = kind, s
 	if kind == translate.Signature {
 		d.Ev.Text, d.Ev.SignedBy = translate.OpenSeal(s, translate.Anthropic)

@@ -45,22 +45,12 @@ func (d *decoder) finished() error {
 	return nil
 }
 
-// isDelta says that an event is a piece of what a listener need not see. A name
-// within a text has a backslash before its quote, so it is not taken for one.
-func isDelta(name, data []byte) bool {
-	if len(name) > 0 {
-		return bytes.HasSuffix(name, []byte("-delta"))
-	}
-	return bytes.Contains(data, []byte(`"type":"content-delta"`)) || bytes.Contains(data, []byte(`"type":"tool-call-delta"`)) ||
-		bytes.Contains(data, []byte(`"type":"tool-plan-delta"`))
-}
-
 // event takes one event of a stream: see
 // https://docs.cohere.com/v2/docs/streaming. Its type is in the data too, and
 // not every server sends the name.
 func (d *decoder) event(name, data []byte) error {
 	data = bytes.TrimSpace(data)
-	if d.over || string(data) == "[DONE]" || d.Options.Listen && d.Content && isDelta(name, data) {
+	if d.over || string(data) == "[DONE]" {
 		return nil
 	}
 	v, err := d.Object(data)
@@ -276,7 +266,6 @@ func (d *decoder) call(n int64, v *fastjson.Value) error {
 	if err := d.callEnd(n); err != nil { // one whose end was left out
 		return err
 	}
-	d.Content = true
 	d.Ev.ID, d.Ev.Name = tree.Text(v, "id"), tree.Text(v.Get("function"), "name")
 	block, err := d.Open(translate.ToolCall)
 	if err != nil {

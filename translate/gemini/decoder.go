@@ -17,8 +17,8 @@ import (
 func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
 	d := &decoder{}
 	d.Init(sink, o)
-	d.OnEvent = func(_, data []byte) error { return d.event(data) }
-	d.OnDocument, d.OnEnd = d.chunk, d.finished
+	d.OnEvent, d.OnDocument, d.OnEnd = d.event, d.chunk, d.finished
+	d.Again = d.again
 	d.OnStray = d.strayLine
 	return d
 }
@@ -37,7 +37,6 @@ type decoder struct {
 	choices []choice
 	blocked string // the prompt was, for this reason
 	started bool
-	content bool // there was content, so that a listener need not see more of it
 	over    bool // AnswerEnd or Failure is out
 }
 
@@ -64,7 +63,7 @@ func (d *decoder) Write(p []byte) (int, error) {
 		}
 		d.framed = true
 		if p[0] == '[' || p[0] == '{' && d.Options.Stream {
-			d.pieces = &splitter{max: d.Options.MaxEvent, emit: d.event}
+			d.pieces = &splitter{max: d.Options.MaxEvent, emit: func(object []byte) error { return d.Take(nil, object) }}
 		}
 	}
 	if d.pieces == nil {
@@ -164,19 +163,17 @@ func stopReason(s string) translate.StopReason {
 	return translate.StopUnknown
 }
 
-// plain says that a piece is nothing but text, by the members that matter.
-func plain(data []byte) bool {
-	for _, name := range [...]string{`"finishReason"`, `"usageMetadata"`, `"error"`, `"functionCall"`, `"promptFeedback"`, `"index"`} {
-		if bytes.Contains(data, []byte(name)) {
-			return false
-		}
+// again counts the text by which citations find their place.
+func (d *decoder) again(e *translate.Event) bool {
+	if e.Part == translate.Text {
+		d.choices[e.Choice].runes.add(e.Text)
 	}
 	return true
 }
 
 // event takes one piece of a stream.
-func (d *decoder) event(data []byte) error {
-	if d.over || d.Options.Listen && d.content && plain(data) {
+func (d *decoder) event(_, data []byte) error {
+	if d.over {
 		return nil
 	}
 	data = bytes.TrimSpace(data)
@@ -350,7 +347,6 @@ func (d *decoder) open(i int, part translate.PartKind) error {
 	c := &d.choices[i]
 	c.block, c.part = c.next, part
 	c.next++
-	d.content = d.content || part != translate.Reasoning
 	d.Ev.Kind, d.Ev.Choice, d.Ev.Block, d.Ev.Part = translate.BlockStart, i, c.block, part
 	return d.Emit()
 }
@@ -392,7 +388,6 @@ func (d *decoder) piece(i int, part translate.PartKind, s string) error {
 			return err
 		}
 	}
-	d.content = true
 	if part == translate.Text {
 		c.runes.add(s)
 	}

@@ -16,7 +16,7 @@ import (
 func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translate.Decoder {
 	d := &decoder{}
 	d.Init(sink, o)
-	d.OnDocument, d.OnEnd = d.document, d.finished
+	d.OnEvent, d.OnDocument, d.OnEnd = d.line, d.document, d.finished
 	return d
 }
 
@@ -56,7 +56,7 @@ func (d *decoder) Write(p []byte) (int, error) {
 			d.rest = append(d.rest, piece...)
 			piece = d.rest
 		}
-		err := d.line(piece)
+		err := d.Take(nil, piece)
 		d.rest = d.rest[:0]
 		if err != nil {
 			return 0, err
@@ -71,7 +71,7 @@ func (d *decoder) Close() error {
 		return d.Input.Close()
 	}
 	if len(d.rest) > 0 {
-		err := d.line(d.rest)
+		err := d.Take(nil, d.rest)
 		d.rest = nil
 		if err != nil {
 			return err
@@ -89,9 +89,9 @@ func (d *decoder) finished() error {
 }
 
 // line takes one line of a stream.
-func (d *decoder) line(data []byte) error {
+func (d *decoder) line(_, data []byte) error {
 	data = bytes.TrimSpace(data)
-	if d.over || len(data) == 0 || d.Options.Listen && d.Content && !matters(data) {
+	if d.over || len(data) == 0 {
 		return nil
 	}
 	v, err := d.Object(data)
@@ -99,26 +99,6 @@ func (d *decoder) line(data []byte) error {
 		return err
 	}
 	return d.chunk(v, v.GetBool("done"))
-}
-
-// matters says that a line may have more than text in it. A name within a text
-// has a backslash before its quote, so it is not taken for a member.
-func matters(data []byte) bool {
-	return done(data) || bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`"tool_calls"`))
-}
-
-func done(data []byte) bool {
-	name := []byte(`"done":`)
-	for {
-		i := bytes.Index(data, name)
-		if i < 0 {
-			return false
-		}
-		data = bytes.TrimLeft(data[i+len(name):], " ")
-		if len(data) > 0 && data[0] == 't' {
-			return true
-		}
-	}
 }
 
 // document takes a whole answer, which has the form of a line.
@@ -214,7 +194,6 @@ func (d *decoder) call(v *fastjson.Value) error {
 	if err := d.CloseTexts(); err != nil {
 		return err
 	}
-	d.Content = true
 	d.Ev.ID, d.Ev.Name = tree.Text(v, "id"), tree.Text(f, "name")
 	block, err := d.Open(translate.ToolCall)
 	if err != nil {

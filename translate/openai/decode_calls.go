@@ -60,7 +60,7 @@ func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, m
 		c.calls = append(c.calls, openCall{index: index, block: c.next, id: string(append([]byte(nil), id...)), open: true})
 		t = &c.calls[len(c.calls)-1]
 		c.next++
-		c.any, d.content = true, true
+		c.any = true
 		d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.BlockStart, translate.ToolCall, t.block
 		d.Ev.ID, d.Ev.Name, d.Ev.Text, d.Ev.Custom = id, name, "", custom
 		if err := d.Emit(); err != nil {
@@ -83,4 +83,23 @@ func (d *decoder) function(c *choice, index int, id string, v *fastjson.Value, m
 	err := d.Emit()
 	d.Ev.Text = ""
 	return err
+}
+
+// again takes a further piece of a call. What comes behind whole arguments may
+// begin another call.
+func (d *decoder) again(e *translate.Event) bool {
+	if e.Part != translate.ToolCall {
+		return true
+	}
+	calls := d.choices[e.Choice].calls
+	for i := len(calls) - 1; i >= 0; i-- {
+		if t := &calls[i]; t.block == e.Block {
+			if t.balance.Complete() {
+				return false
+			}
+			t.balance.Add(e.Text)
+			return true
+		}
+	}
+	return false
 }

@@ -16,6 +16,7 @@ func (Codec) NewDecoder(sink translate.Sink, o translate.DecodeOptions) translat
 	d := &decoder{}
 	d.Init(sink, o)
 	d.OnEvent, d.OnDocument, d.OnEnd = d.event, d.document, d.finished
+	d.Again = d.again
 	return d
 }
 
@@ -26,7 +27,6 @@ type decoder struct {
 	usage   translate.Usage
 	choices []*choice
 	started bool
-	content bool // there was content, so that a listener need not see more of it
 	over    bool // AnswerEnd or Failure is out
 }
 
@@ -78,40 +78,11 @@ func (d *decoder) event(_, data []byte) error {
 		}
 		return d.end()
 	}
-	if d.Options.Listen && d.content && !matters(data) {
-		return nil
-	}
 	v, err := d.Object(data)
 	if err != nil {
 		return err
 	}
 	return d.chunk(v, "delta")
-}
-
-var (
-	usageName  = []byte(`"usage":`)
-	finishName = []byte(`"finish_reason":`)
-	errorName  = []byte(`"error"`)
-)
-
-// matters says that a chunk may have more than a delta in it. A name within a
-// text has a backslash before its quote, so it is not taken for a member.
-func matters(data []byte) bool {
-	return valued(data, usageName, '{') || valued(data, finishName, '"') || bytes.Contains(data, errorName)
-}
-
-// valued says that a member with that name has a value that begins with first.
-func valued(data, name []byte, first byte) bool {
-	for {
-		i := bytes.Index(data, name)
-		if i < 0 {
-			return false
-		}
-		data = bytes.TrimLeft(data[i+len(name):], " ")
-		if len(data) > 0 && data[0] == first {
-			return true
-		}
-	}
 }
 
 // document takes a whole answer, which has the form of a chunk with messages for
@@ -322,7 +293,6 @@ func (d *decoder) signature(c *choice, s string) error {
 	}
 	d.Ev.Kind, d.Ev.Part, d.Ev.Block = translate.Signature, translate.Reasoning, c.thoughts
 	d.Ev.Text, d.Ev.SignedBy = translate.OpenSeal(s, translate.OpenAI)
-	d.content = true
 	return d.Emit()
 }
 
@@ -343,7 +313,6 @@ func (d *decoder) piece(c *choice, part translate.PartKind, s string) error {
 			return err
 		}
 	}
-	d.content = true
 	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.Text = translate.Delta, part, *block, s
 	err := d.Emit()
 	d.Ev.Text = ""
@@ -415,7 +384,7 @@ func (d *decoder) media(c *choice, part translate.PartKind, v *fastjson.Value) e
 	}
 	block = c.next
 	c.next++
-	c.any, d.content = true, true
+	c.any = true
 	d.Ev.Kind, d.Ev.Part, d.Ev.Block, d.Ev.ID = translate.BlockStart, part, block, tree.Text(v, "id")
 	d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.OpenAI
 	m := translate.Media{Data: tree.Text(v, "data"), Name: tree.Text(v, "transcript")}

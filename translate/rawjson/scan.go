@@ -274,6 +274,27 @@ func (s *scanner) str() error {
 	}
 }
 
+// StringEnd returns the place of the quote that closes the string whose first
+// character, behind the opening quote, is at i. It is -1 if text is no JSON there.
+func StringEnd(text []byte, i int) int {
+	for {
+		i = plainEnd(text, i)
+		switch {
+		case i >= len(text):
+			return -1
+		case text[i] == '"':
+			return i
+		case text[i] != '\\':
+			return -1
+		}
+		n := escapeLen(text[i:])
+		if n == 0 {
+			return -1
+		}
+		i += n
+	}
+}
+
 // plainEnd returns the place of the first quote, backslash or control character
 // from i on, or the length of text.
 func plainEnd(text []byte, i int) int {

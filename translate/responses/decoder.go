@@ -32,7 +32,6 @@ type decoder struct {
 	items   []item // by output index
 	next    int    // number of the next block
 	started bool
-	content bool // there was content, so that a listener need not see more of it
 	calls   bool
 	refused bool
 	over    bool   // AnswerEnd or Failure is out
@@ -67,16 +66,8 @@ func (d *decoder) finished() error {
 	return nil
 }
 
-var (
-	deltaSuffix = []byte(".delta")
-	deltaName   = []byte(`.delta"`)
-)
-
 func (d *decoder) event(name, data []byte) error {
 	if d.over {
-		return nil
-	}
-	if d.Options.Listen && d.content && (bytes.HasSuffix(name, deltaSuffix) || len(name) == 0 && bytes.Contains(data[:min(len(data), 128)], deltaName)) {
 		return nil
 	}
 	if string(bytes.TrimSpace(data)) == "[DONE]" { // an end mark of another format
@@ -214,7 +205,6 @@ func (d *decoder) added(it *item, v *fastjson.Value) error {
 func (d *decoder) open(it *item, part translate.PartKind) error {
 	it.block, it.part = d.next, part
 	d.next++
-	d.content = d.content || part == translate.ToolCall
 	d.Ev.Kind, d.Ev.Block, d.Ev.Part = translate.BlockStart, it.block, part
 	return d.Emit()
 }
@@ -243,7 +233,6 @@ func (d *decoder) piece(it *item, part translate.PartKind, s string) error {
 			return err
 		}
 	}
-	d.content = true
 	d.refused = d.refused || part == translate.Refusal
 	d.Ev.Kind, d.Ev.Block, d.Ev.Part, d.Ev.Text = translate.Delta, it.block, part, s
 	d.Ev.Custom = it.kind == "custom_tool_call"
@@ -424,7 +413,6 @@ func (d *decoder) reasoningDone(it *item, v *fastjson.Value) error {
 				return err
 			}
 		}
-		d.content = true
 		d.Ev.Kind, d.Ev.Block, d.Ev.Part = translate.Signature, it.block, translate.Reasoning
 		d.Ev.Text, d.Ev.SignedBy = translate.OpenSeal(s, translate.Responses)
 		if err := d.Emit(); err != nil {
@@ -437,7 +425,6 @@ func (d *decoder) reasoningDone(it *item, v *fastjson.Value) error {
 // server hands on an item of the provider's own tools. An image that it made is
 // content like any other.
 func (d *decoder) server(it *item, v *fastjson.Value) error {
-	d.content = true
 	d.raw = rawjson.AppendValue(d.raw[:0], v)
 	d.Ev.Raw, d.Ev.RawFormat = tree.View(d.raw), translate.Responses
 	part := translate.Server

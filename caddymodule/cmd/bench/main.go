@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +37,8 @@ const (
 
 func main() {
 	seconds := flag.Float64("seconds", 3, "load for each row and proxy")
+	run := flag.String("run", "", "rows whose name contains this")
+	profile := flag.String("profile", "", "file for a CPU profile of the gateway")
 	role := flag.String("role", "", "used by the program itself")
 	address := flag.String("address", "", "used by the program itself")
 	flag.Parse()
@@ -43,9 +47,9 @@ func main() {
 	case "upstream":
 		err = http.ListenAndServe(*address, http.HandlerFunc(upstream))
 	case "caddy":
-		err = serve()
+		err = serve(*profile)
 	default:
-		err = compare(time.Duration(*seconds * float64(time.Second)))
+		err = compare(time.Duration(*seconds*float64(time.Second)), *run, *profile)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -53,8 +57,8 @@ func main() {
 	}
 }
 
-// serve runs the Caddyfile that comes on standard input, until it is killed.
-func serve() error {
+// serve runs the Caddyfile that comes on standard input until it is interrupted.
+func serve(profile string) error {
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
 		return err
@@ -66,7 +70,21 @@ func serve() error {
 	if err := caddy.Load(config, true); err != nil {
 		return err
 	}
-	select {}
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt)
+	<-stop
+	return nil
 }
 
 // upstream answers as an OpenAI provider does: a document of 1 KB, or a stream.
@@ -126,7 +144,7 @@ type proxy struct {
 	pid int
 }
 
-func compare(d time.Duration) error {
+func compare(d time.Duration, run, profile string) error {
 	dir, err := os.MkdirTemp("", "nine-router-bench")
 	if err != nil {
 		return err
@@ -135,7 +153,7 @@ func compare(d time.Duration) error {
 	var started []*exec.Cmd
 	defer func() {
 		for _, c := range started {
-			c.Process.Kill()
+			c.Process.Signal(os.Interrupt)
 			c.Wait()
 		}
 	}()
@@ -161,9 +179,9 @@ func compare(d time.Duration) error {
 	if _, err := start("", "-role", "upstream", "-address", up); err != nil {
 		return err
 	}
-	make := func(global, site string) (proxy, error) {
+	make := func(global, site string, args ...string) (proxy, error) {
 		at := address()
-		c, err := start(fmt.Sprintf("{\n admin off\n auto_https off\n%s\n}\nhttp://%s {\n%s\n}\n", global, at, site), "-role", "caddy")
+		c, err := start(fmt.Sprintf("{\n admin off\n auto_https off\n%s\n}\nhttp://%s {\n%s\n}\n", global, at, site), append(args, "-role", "caddy")...)
 		if err != nil {
 			return proxy{}, err
 		}
@@ -173,12 +191,15 @@ func compare(d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	ours, err := make("nine_router {\n key bench "+key+"\n provider up {\n base_url http://"+up+"/v1\n }\n}", "nine_router")
+	ours, err := make("nine_router {\n key bench "+key+"\n provider up {\n base_url http://"+up+"/v1\n }\n}", "nine_router", "-profile", profile)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%-44s %14s %14s %7s  %s\n", "work", "plain Caddy", "Nine Router", "ratio", "goal")
 	for _, r := range rows() {
+		if !strings.Contains(r.name, run) {
+			continue
+		}
 		a, err := load(plain, r, d)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/nine-router/nine-router/translate"
+	"github.com/nine-router/nine-router/translate/internal/tree"
 	"github.com/nine-router/nine-router/translate/sse"
 )
 
@@ -25,12 +26,21 @@ type Input struct {
 	// skips them.
 	OnStray func(line []byte) error
 
+	// Again, if it is set, is asked before a piece of text is handed on that is
+	// like the last one but for the text, so that the decoder can keep count. It
+	// says whether the piece means the same.
+	Again func(e *translate.Event) bool
+
 	Parser fastjson.Parser
 	// Ev is the event that is handed on; it is used again for the next.
 	Ev translate.Event
 
 	reader sse.Reader
 	body   []byte
+
+	like    likeness
+	emitted int             // events of the piece of the answer that is being taken
+	meant   translate.Event // the last of them, if it is a piece of text
 }
 
 // Init makes the input ready.
@@ -49,11 +59,40 @@ func (in *Input) Init(sink translate.Sink, o translate.DecodeOptions) {
 		}
 		return in.OnStray(line)
 	}
-	in.reader.Emit = func(name, data []byte) error { return in.OnEvent(name, data) }
+	in.reader.Emit = func(name, data []byte) error { return in.Take(name, data) }
 }
 
 // Emit hands on Ev.
-func (in *Input) Emit() error { return in.Sink.Event(&in.Ev) }
+func (in *Input) Emit() error {
+	if in.emitted++; in.Ev.Kind == translate.Delta {
+		in.meant = in.Ev
+	}
+	return in.Sink.Event(&in.Ev)
+}
+
+// Take takes a piece of a stream. OnEvent sees only those that are not like the
+// one before.
+func (in *Input) Take(name, data []byte) error {
+	if said, ok := in.like.match(name, data); ok {
+		in.Ev = in.like.meaning
+		in.Ev.Text = tree.View(said)
+		if in.Again == nil || in.Again(&in.Ev) {
+			err := in.Sink.Event(&in.Ev)
+			in.Ev = translate.Event{}
+			return err
+		}
+		in.Ev = translate.Event{}
+	}
+	in.like.known, in.emitted = false, 0
+	in.meant = translate.Event{}
+	if err := in.OnEvent(name, data); err != nil {
+		return err
+	}
+	if in.emitted == 1 && in.meant.Kind == translate.Delta && in.meant.Raw == "" {
+		in.like.learn(name, data, &in.meant)
+	}
+	return nil
+}
 
 // Write implements [translate.Decoder].
 func (in *Input) Write(p []byte) (int, error) {

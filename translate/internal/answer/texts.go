@@ -8,9 +8,6 @@ import "github.com/nine-router/nine-router/translate"
 type Texts struct {
 	Input
 
-	// Content says that there was content, so that a listener need not see more
-	// of it.
-	Content bool
 	// BeforeClose, if it is set, is called before open texts are closed.
 	BeforeClose func() error
 
@@ -34,7 +31,6 @@ func (t *Texts) Piece(part translate.PartKind, s string) error {
 		}
 		*block = n + 1
 	}
-	t.Content = true
 	t.Ev.Kind, t.Ev.Part, t.Ev.Block, t.Ev.Text = translate.Delta, part, *block-1, s
 	err := t.Emit()
 	t.Ev.Text = ""
