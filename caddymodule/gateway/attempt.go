@@ -60,9 +60,10 @@ type attempt struct {
 	decoder translate.Decoder
 	encoder translate.Encoder // nil if bytes pass through
 	seen    observer
-	whole   []byte // an answer that is one document
-	held    []byte // bytes from before the first content, or an event that is not whole yet
-	content bool   // the client has been sent content
+	whole   []byte  // an answer that is one document
+	buffer  *[]byte // what held was first made of
+	held    []byte  // bytes from before the first content, or an event that is not whole yet
+	content bool    // the client has been sent content
 	ended   bool
 
 	searched int // bytes of held in which no event ends
@@ -117,6 +118,7 @@ func (a *attempt) end(f *failure) {
 	if a.found.resp != nil {
 		a.found.resp.Body.Close()
 	}
+	a.putBack()
 	x, now := a.x, time.Now()
 	if f != nil {
 		a.rec.Scope, a.rec.Reason = string(f.fault.Scope), f.fault.Reason

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -151,16 +152,13 @@ func (a *attempt) translates() {
 
 // readStream reads a stream until there is something for the client.
 func (a *attempt) readStream() *failure {
-	p := buffers.Get().(*[]byte)
-	defer buffers.Put(p)
+	a.buffer = buffers.Get().(*[]byte)
+	a.held = (*a.buffer)[:0]
 	for {
-		n, err := a.found.body.Read(*p)
-		if n > 0 {
-			if f := a.take((*p)[:n]); f != nil {
+		b, err := a.next()
+		if len(b) > 0 {
+			if f := a.take(b); f != nil {
 				return f
-			}
-			if a.encoder == nil {
-				a.held = append(a.held, (*p)[:n]...)
 			}
 		}
 		if err != nil {
@@ -172,6 +170,31 @@ func (a *attempt) readStream() *failure {
 		if a.ready() {
 			return nil
 		}
+	}
+}
+
+// leastRead is how much room a read has at least, in bytes.
+const leastRead = 4 << 10
+
+// next reads some of the stream, behind what is held, and holds it too if it is to
+// be passed on. What it returns is valid until the next call.
+func (a *attempt) next() ([]byte, error) {
+	if cap(a.held)-len(a.held) < leastRead {
+		a.held = slices.Grow(a.held, max(len(a.held), leastRead))
+	}
+	n, err := a.found.body.Read(a.held[len(a.held):cap(a.held)])
+	b := a.held[len(a.held) : len(a.held)+n]
+	if a.encoder == nil {
+		a.held = a.held[:len(a.held)+n]
+	}
+	return b, err
+}
+
+// putBack gives the buffer back.
+func (a *attempt) putBack() {
+	if a.buffer != nil {
+		buffers.Put(a.buffer)
+		a.buffer, a.held = nil, nil
 	}
 }
 
@@ -340,19 +363,17 @@ func (a *attempt) deliverStream() *failure {
 	a.phase.Store(streaming)
 	a.watch = time.AfterFunc(a.times.Silence, func() { a.cancel(errSilence) })
 	defer a.watch.Stop()
-	if f := a.send(nil); f != nil {
+	if f := a.send(); f != nil {
 		return f
 	}
-	p := buffers.Get().(*[]byte)
-	defer buffers.Put(p)
 	for {
-		n, err := a.found.body.Read(*p)
-		if n > 0 {
+		b, err := a.next()
+		if len(b) > 0 {
 			a.watch.Reset(a.times.Silence)
-			if f := a.take((*p)[:n]); f != nil {
+			if f := a.take(b); f != nil {
 				return a.failed(f)
 			}
-			if f := a.send((*p)[:n]); f != nil {
+			if f := a.send(); f != nil {
 				return f
 			}
 		}
@@ -369,7 +390,7 @@ func (a *attempt) deliverStream() *failure {
 }
 
 // send passes on what may go out: bytes of the provider, or of the encoder.
-func (a *attempt) send(b []byte) *failure {
+func (a *attempt) send() *failure {
 	if a.seen.ended {
 		a.finish()
 	}
@@ -381,7 +402,7 @@ func (a *attempt) send(b []byte) *failure {
 		err = a.x.out.stream(a.found.resp.Header, a.encoder.Bytes())
 		a.encoder.Reset()
 	} else {
-		err = a.pass(b)
+		err = a.pass()
 	}
 	if err != nil {
 		return a.left()
@@ -404,21 +425,17 @@ func (a *attempt) last() *failure {
 
 // pass sends the provider's bytes on, but only whole events, so that an error of
 // our own can follow at any time.
-func (a *attempt) pass(b []byte) error {
-	if len(a.held) > 0 {
-		a.held = append(a.held, b...)
-		b = a.held
-	}
+func (a *attempt) pass() error {
 	// What was searched before is not searched again, but for a blank line that
 	// began in it.
 	from := max(0, a.searched-3)
-	whole := wholeEvents(b[from:], a.x.call.format == translate.Ollama)
+	whole := wholeEvents(a.held[from:], a.x.call.format == translate.Ollama)
 	var err error
 	if whole > 0 {
 		whole += from
-		err = a.x.out.stream(a.found.resp.Header, b[:whole])
+		err = a.x.out.stream(a.found.resp.Header, a.held[:whole])
 	}
-	a.held = append(a.held[:0], b[whole:]...)
+	a.held = a.held[:copy(a.held, a.held[whole:])]
 	a.searched = len(a.held)
 	return err
 }
@@ -432,8 +449,14 @@ func wholeEvents(b []byte, lines bool) int {
 	if bytes.HasSuffix(b, []byte("\n\n")) {
 		return len(b)
 	}
-	end := 0
-	for _, blank := range [...]string{"\n\n", "\n\r\n", "\r\r"} {
+	end := bytes.LastIndex(b, []byte("\n\n")) + 2
+	if end == 1 {
+		end = 0
+	}
+	if bytes.IndexByte(b[end:], '\r') < 0 { // as almost everywhere
+		return end
+	}
+	for _, blank := range [...]string{"\n\r\n", "\r\r"} {
 		if i := bytes.LastIndex(b, []byte(blank)); i >= 0 {
 			end = max(end, i+len(blank))
 		}
