@@ -193,6 +193,7 @@ func (a *attempt) open() *failure {
 	for name, values := range a.member.header {
 		req.Header[name] = values
 	}
+	x.body.guard(req)
 	resp, err := x.g.transport(a.Provider.Provider, a.Connection.Connection).RoundTrip(req)
 	if err != nil {
 		f := classifyTransport(a.ctx, x.ctx, err)

@@ -23,8 +23,8 @@ const (
 
 // readBody reads a request's body whole, undoes its compression and keeps within
 // the limit all the way. net/http notices that an HTTP/1 client leaves only once
-// the body was read to its end.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *translate.Error) {
+// the body was read to its end. The body lies in the lease's memory.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, l *lease) ([]byte, *translate.Error) {
 	limit := g.o.Limits.Body
 	if r.ContentLength > limit {
 		return nil, g.tooLarge()
@@ -34,7 +34,7 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *tra
 	coding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	switch coding {
 	case "", "identity":
-		return g.readAll(counted, r.ContentLength, nil)
+		return g.readAll(counted, r.ContentLength, nil, l)
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(counted)
 		if err != nil {
@@ -58,33 +58,41 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *tra
 		return nil, &translate.Error{Status: http.StatusUnsupportedMediaType, Kind: translate.InvalidRequest,
 			Message: "The body's Content-Encoding is not supported. Send it plain, or as gzip, deflate or zstd."}
 	}
-	return g.readAll(plain, -1, counted)
+	return g.readAll(plain, -1, counted, l)
 }
 
+// believed is how much memory a request gets for the length that it states, before
+// that much of it has come, in bytes.
+const believed = 1 << 20
+
 // readAll reads to the end. compressed counts what went in, or is nil.
-func (g *Gateway) readAll(r io.Reader, size int64, compressed *counter) ([]byte, *translate.Error) {
+func (g *Gateway) readAll(r io.Reader, size int64, compressed *counter, l *lease) ([]byte, *translate.Error) {
 	limit := g.o.Limits.Body
 	if size < 0 {
 		size = 4 << 10
 	}
-	var b bytes.Buffer
-	b.Grow(int(size) + bytes.MinRead)
+	b := l.need(int(min(size, believed)) + bytes.MinRead)
 	for {
-		n, err := io.CopyN(&b, r, 1<<20)
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		l.memory = b
 		switch {
-		case int64(b.Len()) > limit:
+		case int64(len(b)) > limit:
 			return nil, g.tooLarge()
-		case compressed != nil && b.Len() > ratioFrom && int64(b.Len()) > maxRatio*compressed.n:
+		case compressed != nil && len(b) > ratioFrom && int64(len(b)) > maxRatio*compressed.n:
 			return nil, &translate.Error{Status: http.StatusRequestEntityTooLarge, Kind: translate.TooLarge,
 				Message: "The body is compressed more than a hundredfold, which no honest request is."}
-		case err == io.EOF || err == nil && n == 0:
-			return b.Bytes(), nil
+		case err == io.EOF:
+			return b, nil
 		case err != nil:
 			var tooLarge *http.MaxBytesError
 			if errors.As(err, &tooLarge) {
 				return nil, g.tooLarge()
 			}
 			return nil, badBody(err)
+		}
+		if cap(b)-len(b) < bytes.MinRead {
+			b = l.need(2 * cap(b))
 		}
 	}
 }

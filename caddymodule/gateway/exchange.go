@@ -26,6 +26,7 @@ type exchange struct {
 	call  call
 	codec translate.Codec // of the client
 
+	body    lease // of the memory that env is in
 	env     *envelope
 	request *translate.Request // decoded when the first candidate needs it
 	// foreign says that the body holds state of a provider of another format, so
@@ -75,7 +76,7 @@ func (x *exchange) panicked(p any) *failure {
 
 // run reads the request and tries one candidate after the other.
 func (x *exchange) run() *failure {
-	body, refused := x.g.readBody(x.w, x.r)
+	body, refused := x.g.readBody(x.w, x.r, &x.body)
 	x.rec.BytesIn = int64(len(body))
 	if refused != nil {
 		return refusal(refused, "body")
@@ -318,4 +319,5 @@ func (x *exchange) release() {
 		x.request.Release()
 		x.request = nil
 	}
+	x.body.end()
 }

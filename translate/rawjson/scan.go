@@ -295,21 +295,50 @@ func StringEnd(text []byte, i int) int {
 	}
 }
 
+const ones, tops = 0x0101010101010101, 0x8080808080808080
+
 // plainEnd returns the place of the first quote, backslash or control character
-// from i on, or the length of text.
+// from i on, or the length of text. Texts with many escapes have their next one
+// within a few words; beyond those four words are taken at a time.
 func plainEnd(text []byte, i int) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(text); i += 8 {
-		w := binary.LittleEndian.Uint64(text[i:])
-		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		// A byte's top bit is set where the byte is the one looked for; bytes
-		// above a hit may be set by its borrow, so only the lowest counts.
-		if hit := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & tops; hit != 0 {
+	for near := i + 32; i+8 <= len(text); i += 8 {
+		if i >= near {
+			i = asciiEnd(text, i)
+			near = len(text)
+			if i+8 > len(text) {
+				break
+			}
+		}
+		if hit := special(binary.LittleEndian.Uint64(text[i:])); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
 	for ; i < len(text); i++ {
 		if c := text[i]; c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+	}
+	return i
+}
+
+// special sets the top bit of the first byte of a word that is a quote, a backslash
+// or a control character. Bytes above it may be set by its borrow.
+func special(w uint64) uint64 {
+	quote, slash := w^(ones*'"'), w^(ones*'\\')
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & tops
+}
+
+// asciiEnd passes over plain ASCII in steps of 32 bytes. Below 0x80 a byte's top bit
+// is set by a subtraction only where it was smaller than what is taken away.
+func asciiEnd(text []byte, i int) int {
+	for ; i+32 <= len(text); i += 32 {
+		p := text[i : i+32 : i+32]
+		a, b := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+		c, d := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
+		quotes := ((a ^ ones*'"') - ones) | ((b ^ ones*'"') - ones) | ((c ^ ones*'"') - ones) | ((d ^ ones*'"') - ones)
+		slashes := ((a ^ ones*'\\') - ones) | ((b ^ ones*'\\') - ones) | ((c ^ ones*'\\') - ones) | ((d ^ ones*'\\') - ones)
+		controls := (a - ones*0x20) | (b - ones*0x20) | (c - ones*0x20) | (d - ones*0x20)
+		if (quotes|slashes|controls|a|b|c|d)&tops != 0 {
 			break
 		}
 	}
