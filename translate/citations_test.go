@@ -85,7 +85,7 @@ func TestPlacesOfPages(t *testing.T) {
 		}
 	}
 	p := cite.Page{URL: "https://a.example/"}
-	r, err := anthropic.Codec{}.DecodeRequest([]byte(fmt.Sprintf(`{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"text","text":"y","citations":[%s]}]}]}`, p.AppendLocation(nil))))
+	r, err := anthropic.Codec{}.DecodeRequest([]byte(fmt.Sprintf(`{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"text","text":"y","citations":[%s]}]}]}`, p.AppendLocation(nil))), translate.RequestOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

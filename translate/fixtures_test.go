@@ -433,7 +433,7 @@ func TestRecordedRequestsKeepTheirFacts(t *testing.T) {
 	for _, f := range fixtures(t, "request") {
 		t.Run(f.File, func(t *testing.T) {
 			t.Parallel()
-			r, err := codecs[f.Format].DecodeRequest(f.body)
+			r, err := codecs[f.Format].DecodeRequest(f.body, translate.RequestOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -457,7 +457,7 @@ func TestRecordedRequestsKeepTheirFacts(t *testing.T) {
 				if target == f.Format && len(losses) > 0 {
 					t.Errorf("→ %s: losses in the same format: %v", target, losses)
 				}
-				again, err := codec.DecodeRequest(out)
+				again, err := codec.DecodeRequest(out, translate.RequestOptions{})
 				if err != nil {
 					t.Errorf("→ %s: %v\n%.2000s", target, err, out)
 					continue

@@ -36,7 +36,7 @@ type Codec interface {
 	// DecodeRequest reads a client's request. The result refers to memory that
 	// [Request.Release] gives back. An error is always an [*Error] that is fit
 	// to be shown to the client.
-	DecodeRequest(body []byte) (*Request, error)
+	DecodeRequest(body []byte, o RequestOptions) (*Request, error)
 
 	// AppendRequest appends the request in this format to dst. What the format
 	// cannot express is added to losses. An error is an [*Error] and means that
@@ -56,6 +56,15 @@ type Codec interface {
 
 	// AppendError appends the error as a body in this format.
 	AppendError(dst []byte, e *Error) []byte
+}
+
+// RequestOptions say how a client's request is to be read.
+type RequestOptions struct {
+	// Checked says that the body has passed [rawjson.Object] already. If it has
+	// not, what JSON parsers differ in would go on to a provider.
+	//
+	// [rawjson.Object]: https://pkg.go.dev/github.com/nine-router/nine-router/translate/rawjson#Object
+	Checked bool
 }
 
 // DecodeOptions say how an answer is to be read.

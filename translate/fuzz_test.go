@@ -32,7 +32,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, from := range codecs {
-			r, err := from.DecodeRequest(body)
+			r, err := from.DecodeRequest(body, translate.RequestOptions{})
 			if err != nil {
 				if _, ok := err.(*translate.Error); !ok {
 					t.Fatalf("%T: %v", err, err)
@@ -49,7 +49,7 @@ func FuzzRequest(f *testing.F) {
 				if !json.Valid(out) {
 					t.Errorf("%s → %s gives what is not JSON: %q", from.Format(), to.Format(), out)
 				}
-				again, err := to.DecodeRequest(out)
+				again, err := to.DecodeRequest(out, translate.RequestOptions{})
 				if err != nil {
 					t.Errorf("%s → %s cannot be read: %v\n%s", from.Format(), to.Format(), err, out)
 					continue
@@ -224,7 +224,7 @@ func TestStreamsAreLegal(t *testing.T) {
 func TestSeedsAreRequests(t *testing.T) {
 	t.Parallel()
 	for name, s := range seeds {
-		r, err := codecs[name].DecodeRequest([]byte(s))
+		r, err := codecs[name].DecodeRequest([]byte(s), translate.RequestOptions{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

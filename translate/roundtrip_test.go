@@ -190,7 +190,7 @@ func over(t *testing.T, r *translate.Request, to translate.Codec) (*translate.Re
 	if err != nil {
 		t.Fatalf("→ %s: %v", to.Format(), err)
 	}
-	again, err := to.DecodeRequest(out)
+	again, err := to.DecodeRequest(out, translate.RequestOptions{})
 	if err != nil {
 		t.Fatalf("→ %s: %v\n%.2000s", to.Format(), err, out)
 	}
@@ -210,7 +210,7 @@ func TestRoundTrips(t *testing.T) {
 			t.Run(f.File+" ⇄ "+name, func(t *testing.T) {
 				t.Parallel()
 				from := codecs[f.Format]
-				first, err := from.DecodeRequest(f.body)
+				first, err := from.DecodeRequest(f.body, translate.RequestOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

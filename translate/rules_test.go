@@ -299,7 +299,7 @@ func TestTranslatedRequestsObeyTheRules(t *testing.T) {
 			}
 			t.Run(f.File+" → "+name, func(t *testing.T) {
 				t.Parallel()
-				req, err := codecs[f.Format].DecodeRequest(f.body)
+				req, err := codecs[f.Format].DecodeRequest(f.body, translate.RequestOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -212,7 +212,7 @@ func BenchmarkRequest(b *testing.B) {
 				b.ReportAllocs()
 				var out []byte
 				for b.Loop() {
-					r, err := from.DecodeRequest(body)
+					r, err := from.DecodeRequest(body, translate.RequestOptions{})
 					if err != nil {
 						b.Fatal(err)
 					}

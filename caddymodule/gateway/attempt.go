@@ -48,6 +48,7 @@ type attempt struct {
 	phase  atomic.Int32
 	began  time.Time
 
+	memory lease            // for the translated request
 	names  *translate.Names // of the tools
 	losses translate.Losses // of the request
 	found  struct {         // what the answer turned out to be
@@ -119,6 +120,7 @@ func (a *attempt) end(f *failure) {
 		a.found.resp.Body.Close()
 	}
 	a.putBack()
+	a.memory.end()
 	x, now := a.x, time.Now()
 	if f != nil {
 		a.rec.Scope, a.rec.Reason = string(f.fault.Scope), f.fault.Reason
@@ -193,7 +195,11 @@ func (a *attempt) open() *failure {
 	for name, values := range a.member.header {
 		req.Header[name] = values
 	}
-	x.body.guard(req)
+	if a.passing {
+		x.body.guard(req)
+	} else {
+		a.memory.guard(req)
+	}
 	resp, err := x.g.transport(a.Provider.Provider, a.Connection.Connection).RoundTrip(req)
 	if err != nil {
 		f := classifyTransport(a.ctx, x.ctx, err)
@@ -333,7 +339,8 @@ func (a *attempt) encode() (provider.Body, *translate.Error) {
 	x.recall(&req)
 	codec := x.g.codecs[a.endpoint.Format]
 	adapted, names := translate.Adapt(&req, codec.ToolRules(req.Model), &a.losses)
-	body, err := codec.AppendRequest(nil, adapted, &a.losses)
+	// Formats differ little in how much they write for the same.
+	body, err := codec.AppendRequest(a.memory.need(len(x.env.body)+len(x.env.body)/4+1<<10), adapted, &a.losses)
 	if err != nil {
 		return nil, asError(err)
 	}
@@ -352,7 +359,7 @@ func (x *exchange) decode() *translate.Error {
 	if x.request != nil {
 		return nil
 	}
-	req, err := x.codec.DecodeRequest(x.env.body)
+	req, err := x.codec.DecodeRequest(x.env.body, translate.RequestOptions{Checked: true})
 	if err != nil {
 		return asError(err)
 	}

@@ -137,7 +137,7 @@ type taskmaster struct {
 func (s *taskmaster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	codec := scripts[s.format].codec
-	req, err := codec.DecodeRequest(body)
+	req, err := codec.DecodeRequest(body, translate.RequestOptions{})
 	if err != nil {
 		s.mu.Lock()
 		s.broken = append(s.broken, err.Error())

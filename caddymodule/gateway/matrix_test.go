@@ -175,7 +175,7 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.format == provider.Cohere { // which only the gateway speaks
 		result = strings.Contains(string(body), `"role":"tool"`)
 	} else {
-		req, err := script.codec.DecodeRequest(body)
+		req, err := script.codec.DecodeRequest(body, translate.RequestOptions{})
 		if err != nil {
 			http.Error(w, err.Error()+"\n"+string(body), http.StatusBadRequest)
 			return

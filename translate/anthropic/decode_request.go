@@ -11,8 +11,8 @@ import (
 
 // DecodeRequest implements [translate.Codec]. It does not ask for max_tokens,
 // which a request to count tokens has no use for.
-func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
-	doc, bad := tree.Parse(body)
+func (Codec) DecodeRequest(body []byte, o translate.RequestOptions) (*translate.Request, error) {
+	doc, bad := tree.Parse(body, o.Checked)
 	if bad != nil {
 		return nil, bad
 	}

@@ -29,7 +29,7 @@ func (Codec) ToolRules(string) translate.ToolRules {
 }
 
 // DecodeRequest implements [translate.Codec]. It always fails.
-func (Codec) DecodeRequest([]byte) (*translate.Request, error) {
+func (Codec) DecodeRequest([]byte, translate.RequestOptions) (*translate.Request, error) {
 	return nil, translate.Invalid("", "Cohere's format is spoken to providers only; send the request in another one.")
 }
 

@@ -163,7 +163,7 @@ func TestRequestsKeepCallsAndResults(t *testing.T) {
 	codecs := map[string]translate.Codec{"openai-chat": openai.Codec{}, "anthropic-messages": anthropic.Codec{}, "cohere": openai.Codec{}}
 	for _, f := range fixtures(t, "request", "openai-chat", "anthropic-messages", "cohere") {
 		t.Run(f.File, func(t *testing.T) {
-			r, err := codecs[f.Format].DecodeRequest(f.body)
+			r, err := codecs[f.Format].DecodeRequest(f.body, translate.RequestOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,7 +224,7 @@ func TestOptionsHaveCoheresNames(t *testing.T) {
 		{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"https://x.test/a.png"}}]}],
 		"tools":[{"type":"function","function":{"name":"f","strict":true}}],"tool_choice":{"type":"function","function":{"name":"f"}},
 		"max_tokens":5,"temperature":0.3,"top_p":0.9,"top_k":3,"seed":4,"stop":["a","b"],"reasoning_effort":"none","n":2,"mine":1,
-		"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}}`))
+		"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}}`), translate.RequestOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestFailuresAreTold(t *testing.T) {
 	if e := (cohere.Codec{}).DecodeError(429, []byte(`{"id":"x","message":"slow down"}`)); e.Message != "slow down" || e.Kind != translate.RateLimited {
 		t.Errorf("%+v", e)
 	}
-	if _, err := (cohere.Codec{}).DecodeRequest([]byte(`{}`)); err == nil {
+	if _, err := (cohere.Codec{}).DecodeRequest([]byte(`{}`), translate.RequestOptions{}); err == nil {
 		t.Error("a request was read")
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 // DecodeRequest implements [translate.Codec]. The path's model and whether it
 // streams are for the caller to set.
-func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
-	doc, bad := tree.Parse(body)
+func (Codec) DecodeRequest(body []byte, o translate.RequestOptions) (*translate.Request, error) {
+	doc, bad := tree.Parse(body, o.Checked)
 	if bad != nil {
 		return nil, bad
 	}

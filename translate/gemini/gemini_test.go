@@ -14,7 +14,7 @@ import (
 // read decodes a request of this format for a model.
 func read(t *testing.T, model, body string) *translate.Request {
 	t.Helper()
-	r, err := gemini.Codec{}.DecodeRequest([]byte(body))
+	r, err := gemini.Codec{}.DecodeRequest([]byte(body), translate.RequestOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

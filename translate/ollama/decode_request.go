@@ -12,8 +12,8 @@ import (
 
 // DecodeRequest implements [translate.Codec]. A request without messages is not
 // a fault: it asks Ollama to load the model, or with keep_alive to unload it.
-func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
-	doc, bad := tree.Parse(body)
+func (Codec) DecodeRequest(body []byte, o translate.RequestOptions) (*translate.Request, error) {
+	doc, bad := tree.Parse(body, o.Checked)
 	if bad != nil {
 		return nil, bad
 	}

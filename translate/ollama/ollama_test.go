@@ -140,7 +140,7 @@ func TestRecordedAnswers(t *testing.T) {
 					decode(t, f.body, o, &got, step)
 					f.check(t, "decoded", &got.Answer, true)
 				}
-				generate, err := ollama.Codec{}.DecodeRequest([]byte(`{"model":"m","prompt":"p"}`))
+				generate, err := ollama.Codec{}.DecodeRequest([]byte(`{"model":"m","prompt":"p"}`), translate.RequestOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -173,7 +173,7 @@ func TestRecordedAnswers(t *testing.T) {
 func TestRecordedRequestsComeBack(t *testing.T) {
 	t.Parallel()
 	for _, f := range fixtures(t, "request", "ollama") {
-		r, err := ollama.Codec{}.DecodeRequest(f.body)
+		r, err := ollama.Codec{}.DecodeRequest(f.body, translate.RequestOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestRequestsOfOtherFormatsKeepCallsAndResults(t *testing.T) {
 	codecs := map[string]translate.Codec{"openai-chat": openai.Codec{}, "anthropic-messages": anthropic.Codec{}}
 	for _, f := range fixtures(t, "request", "openai-chat", "anthropic-messages") {
 		t.Run(f.File, func(t *testing.T) {
-			r, err := codecs[f.Format].DecodeRequest(f.body)
+			r, err := codecs[f.Format].DecodeRequest(f.body, translate.RequestOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +211,7 @@ func TestRequestsOfOtherFormatsKeepCallsAndResults(t *testing.T) {
 			if err != nil || !json.Valid(out) {
 				t.Fatalf("%v %s", err, out)
 			}
-			again, err := ollama.Codec{}.DecodeRequest(out)
+			again, err := ollama.Codec{}.DecodeRequest(out, translate.RequestOptions{})
 			if err != nil {
 				t.Fatalf("%v %s", err, out)
 			}
@@ -261,7 +261,7 @@ func TestRequestsComeBackWhole(t *testing.T) {
 		`{"model":"m","prompt":"p","system":"s","images":["/9j/4AAQ"],"suffix":"after","template":"t","raw":true,"context":[1,2],"stream":false,"think":true}`,
 		`{"model":"m","stream":true}`,
 	} {
-		r, err := ollama.Codec{}.DecodeRequest([]byte(body))
+		r, err := ollama.Codec{}.DecodeRequest([]byte(body), translate.RequestOptions{})
 		if err != nil {
 			t.Fatalf("%v %s", err, body)
 		}
@@ -280,7 +280,7 @@ func TestResultsFindTheirCalls(t *testing.T) {
 	t.Parallel()
 	r, err := ollama.Codec{}.DecodeRequest([]byte(`{"model":"m","messages":[
 		{"role":"assistant","tool_calls":[{"function":{"name":"a","arguments":{}}},{"function":{"name":"b","arguments":{}}},{"id":"x","function":{"name":"a","arguments":{}}}]},
-		{"role":"tool","content":"1","tool_name":"b"},{"role":"tool","content":"2"},{"role":"tool","content":"3","tool_name":"a"}]}`))
+		{"role":"tool","content":"1","tool_name":"b"},{"role":"tool","content":"2"},{"role":"tool","content":"3","tool_name":"a"}]}`), translate.RequestOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

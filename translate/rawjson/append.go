@@ -4,7 +4,10 @@
 // it has to know when the rest is passed on untouched.
 package rawjson
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 const hex = "0123456789abcdef"
 
@@ -24,10 +27,25 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
+// word returns eight bytes as a number, which the compiler makes one load.
+func word[S ~string | ~[]byte](s S) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
 // AppendEscaped appends s as the inside of a JSON string, without the quotes.
 func AppendEscaped[S ~string | ~[]byte](dst []byte, s S) []byte {
 	start := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && s[i] < utf8.RuneSelf {
+			w := word(s[i : i+8])
+			hit := special(w) | w&tops
+			if hit == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(hit) / 8
+		}
 		c := s[i]
 		if plain[c] {
 			i++

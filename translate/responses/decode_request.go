@@ -11,8 +11,8 @@ import (
 )
 
 // DecodeRequest implements [translate.Codec].
-func (Codec) DecodeRequest(body []byte) (*translate.Request, error) {
-	doc, bad := tree.Parse(body)
+func (Codec) DecodeRequest(body []byte, o translate.RequestOptions) (*translate.Request, error) {
+	doc, bad := tree.Parse(body, o.Checked)
 	if bad != nil {
 		return nil, bad
 	}

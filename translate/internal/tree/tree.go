@@ -26,18 +26,24 @@ type Doc struct {
 }
 
 // Parse parses a document that must be an object. The error is fit for the
-// client who sent it.
-func Parse(body []byte) (*Doc, *translate.Error) {
+// client who sent it. checked says that the body has passed [rawjson.Object].
+func Parse(body []byte, checked bool) (*Doc, *translate.Error) {
 	// The parser is lenient with numbers and depth; what it lets through would
 	// go on to a provider.
-	if err := rawjson.Object(body, nil); err != nil {
-		return nil, translate.Invalid("", "The body is not valid JSON: %v.", err)
+	if !checked {
+		if err := rawjson.Object(body, nil); err != nil {
+			return nil, translate.Invalid("", "The body is not valid JSON: %v.", err)
+		}
 	}
 	p := pool.Get()
 	root, err := p.ParseBytes(body)
 	if err != nil {
 		pool.Put(p)
 		return nil, translate.Invalid("", "The body is not valid JSON.")
+	}
+	if root.Type() != fastjson.TypeObject {
+		pool.Put(p)
+		return nil, translate.Invalid("", "The body is not a JSON object.")
 	}
 	return &Doc{Root: root, parser: p, size: len(body)}, nil
 }
