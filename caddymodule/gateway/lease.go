@@ -65,14 +65,15 @@ func borrow(n int) []byte {
 func giveBack(b []byte) {
 	n := cap(b)
 	if class := bits.Len(uint(n - 1)); n == 1<<class && class >= leastLent && class <= mostLent {
-		lent[class].Put(&b)
+		kept := b // so that b itself does not escape
+		lent[class].Put(&kept)
 	}
 }
 
 // guard has the request's body read only while the lease lasts.
 func (l *lease) guard(req *http.Request) {
-	if req.Body == nil {
-		return
+	if req.Body == nil || cap(l.memory) < 1<<leastLent {
+		return // nobody else will get it
 	}
 	req.Body = &leased{req.Body, l}
 	if again := req.GetBody; again != nil {

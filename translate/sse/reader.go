@@ -49,6 +49,13 @@ func (r *Reader) Write(p []byte) (int, error) {
 				continue
 			}
 		}
+		if n, err := r.takeWhole(p); n > 0 {
+			if err != nil {
+				return 0, err
+			}
+			p = p[n:]
+			continue
+		}
 		end, next := lineEnd(p)
 		if end < 0 {
 			if r.Max > 0 && len(r.line)+len(p) > r.Max {
@@ -75,6 +82,21 @@ func (r *Reader) Write(p []byte) (int, error) {
 	}
 	r.keepView()
 	return n, nil
+}
+
+var dataField = []byte("data: ")
+
+// takeWhole takes an event that is one line of data and all there, as most are, and
+// returns its length. It returns 0 for anything else.
+func (r *Reader) takeWhole(p []byte) (int, error) {
+	if len(r.line) > 0 || r.some || len(r.event) > 0 || !bytes.HasPrefix(p, dataField) {
+		return 0, nil
+	}
+	end := bytes.IndexByte(p, '\n')
+	if end < 0 || end+1 >= len(p) || p[end+1] != '\n' || bytes.IndexByte(p[:end], '\r') >= 0 {
+		return 0, nil
+	}
+	return end + 2, r.Emit(nil, p[len(dataField):end])
 }
 
 // Close emits an event whose final blank line never came. The standard would

@@ -74,14 +74,11 @@ func (in *Input) Emit() error {
 // one before.
 func (in *Input) Take(name, data []byte) error {
 	if said, ok := in.like.match(name, data); ok {
-		in.Ev = in.like.meaning
-		in.Ev.Text = tree.View(said)
-		if in.Again == nil || in.Again(&in.Ev) {
-			err := in.Sink.Event(&in.Ev)
-			in.Ev = translate.Event{}
-			return err
+		e := &in.like.meaning
+		e.Text = tree.View(said)
+		if in.Again == nil || in.Again(e) {
+			return in.Sink.Event(e)
 		}
-		in.Ev = translate.Event{}
 	}
 	in.like.known, in.emitted = false, 0
 	in.meant = translate.Event{}
