@@ -35,6 +35,7 @@ type attempt struct {
 	endpoint *provider.Endpoint
 	member   *member
 	times    *Times
+	deadline time.Time // for the first content; zero is none
 	op       provider.Operation
 	passing  bool // both sides speak the same format, and nothing stands against passing bytes
 	hedge    bool
@@ -83,6 +84,9 @@ func (x *exchange) attempt(t *schedule.Ticket) *attempt {
 	a := &attempt{Ticket: t, x: x, member: x.snap.byName[t.Provider.Name]}
 	a.endpoint = t.Provider.EndpointFor(x.call.format)
 	a.times = a.member.timesOf(t.Model)
+	if a.deadline = x.deadline; a.deadline.IsZero() || !t.Until.IsZero() && t.Until.Before(a.deadline) {
+		a.deadline = t.Until
+	}
 	a.passing = x.passes(a.endpoint)
 	a.op = x.call.op
 	switch {
@@ -237,7 +241,7 @@ func (a *attempt) watched() context.Context {
 	}
 	a.watch = time.AfterFunc(first, func() {
 		phase := a.phase.Load()
-		if d := a.x.deadline; phase != streaming && !d.IsZero() && !time.Now().Before(d) {
+		if d := a.deadline; phase != streaming && !d.IsZero() && !time.Now().Before(d) {
 			a.cancel(errDeadline)
 			return
 		}
@@ -264,8 +268,8 @@ func (a *attempt) watched() context.Context {
 // untilContent is how long the first content may still take.
 func (a *attempt) untilContent() time.Duration {
 	d := a.times.FirstContent - time.Since(a.began)
-	if deadline := a.x.deadline; !deadline.IsZero() {
-		d = min(d, time.Until(deadline))
+	if !a.deadline.IsZero() {
+		d = min(d, time.Until(a.deadline))
 	}
 	return max(d, time.Millisecond)
 }

@@ -92,6 +92,9 @@ func (x *exchange) nobody(pass *schedule.Pass) *failure {
 	}
 	if at.IsZero() {
 		for _, p := range x.trace.Passed {
+			if p.Reason == "deadline" {
+				return late()
+			}
 			if p.Reason == "not_allowed" {
 				return refusal(&translate.Error{Status: http.StatusForbidden, Kind: translate.Forbidden, Code: "model_not_allowed", Param: "model",
 					Message: "The key may not use the model " + quote(x.env.model) + "."}, "not_allowed")

@@ -234,6 +234,8 @@ func (x *exchange) next(pass *schedule.Pass) (*schedule.Ticket, *failure) {
 		return t, nil
 	case x.ctx.Err() != nil:
 		return nil, classifyTransport(x.ctx, x.ctx, x.ctx.Err())
+	case ctx.Err() != nil:
+		return nil, late()
 	}
 	return nil, full(err)
 }

@@ -26,7 +26,7 @@ func wellNamed(t *testing.T, change func(*gateway.Options)) *lab {
 		return respond(200, "application/json", fmt.Sprintf(`{"id":"1","choices":[{"index":0,"message":{"role":"assistant","content":"%s/%s"},"finish_reason":"stop"}]}`, id[:1], v.Model))
 	}, func(o *gateway.Options) {
 		o.Declared.Nodes[0].Models = []string{"sonnet", "haiku"}
-		o.Declared.Nodes[1].Models = []string{"sonnet", "gpt-9"}
+		o.Declared.Nodes[1].Models = []string{"sonnet", "gpt-9", "big[x]"}
 		o.Declared.Aliases = []store.Alias{{Name: "fast", Model: "a/haiku"}, {Name: "faster", Model: "fast"}, {Name: "claude-*", Model: "best"},
 			{Name: "claude-x-*", Model: "b/x-*"}, {Name: "old/*", Model: "a/*"}, {Name: "lost", Model: "nowhere/m"}}
 		o.Declared.Combos = []store.Combo{{Name: "best", Models: []string{"b/gpt-9", "a/haiku"}}, {Name: "outer", Models: []string{"nowhere/m", "best"}}}
@@ -53,6 +53,9 @@ func TestWhatNamesMean(t *testing.T) {
 		"sonnet":        "a/sonnet",
 		"fast[1m]":      "a/haiku",
 		"a/opus[1m]":    "a/opus",
+		"b/big[x]":      "b/big[x]", // its own name
+		"big[x]":        "b/big[x]",
+		"b/big[x][1m]":  "b/big[x]",
 	} {
 		if w := l.chat(t, name); w.Code != 200 || !strings.Contains(w.Body.String(), `"content":"`+want+`"`) {
 			t.Errorf("%s: %d %s, want %s", name, w.Code, w.Body, want)

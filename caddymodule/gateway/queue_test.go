@@ -102,6 +102,34 @@ func TestAQueueHasAnEnd(t *testing.T) {
 	})
 }
 
+// Who waits for a place when a combo's time is over is told that, and not that the
+// queue was full.
+func TestACombosTimeEndsInTheQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			if err := waits(r, time.Hour); err != nil {
+				return nil, err
+			}
+			return answers(id, r)
+		}, func(o *gateway.Options) {
+			o.Times = gateway.Times{Connect: 2 * time.Hour, FirstContent: 2 * time.Hour, Exchange: 3 * time.Hour}
+			o.Declared.Providers["a"] = gateway.Settings{MaxConcurrent: 1, QueueTime: time.Hour}
+			o.Declared.Combos[0].Deadline = 10 * time.Second
+		}, "a")
+		var first sync.WaitGroup
+		first.Go(func() { l.chat(t, "a/m") })
+		synctest.Wait()
+		began := time.Now()
+		w := l.chat(t, "all")
+		if took := time.Since(began); took != 10*time.Second || w.Code != 504 || !strings.Contains(w.Body.String(), "combo's time") {
+			t.Errorf("after %v: %d %s", took, w.Code, w.Body)
+		}
+		first.Wait()
+		l.quiet(t)
+	})
+}
+
 // Whatever becomes of an exchange, its place is there for the next one.
 func TestPlacesAreGivenBack(t *testing.T) {
 	t.Parallel()

@@ -46,10 +46,12 @@ func (s *snapshot) lookUp(name string, patterns bool) *meaning {
 	if m := s.names[name]; m != nil {
 		return m
 	}
-	if i := strings.LastIndexByte(name, '['); i > 0 && strings.HasSuffix(name, "]") {
-		return s.lookUp(name[:i], patterns)
-	}
 	prefix, model, slashed := strings.Cut(name, "/")
+	if i := strings.LastIndexByte(name, '['); i > 0 && strings.HasSuffix(name, "]") && s.bare[name] == nil {
+		if _, own := s.bracketed[name]; !own {
+			return s.lookUp(name[:i], patterns)
+		}
+	}
 	if patterns {
 		if m := s.match(name); m != nil {
 			return m
@@ -150,6 +152,7 @@ func (b *names) name(name string, above []string) (*meaning, error) {
 			strategy = b.strategy
 		}
 		m.plan = b.board.NewCombo(name, strategy, c.Sticky, members, c.Weights)
+		m.plan.Limit(c.Deadline)
 	}
 	b.snapshot.names[name] = m
 	return m, nil

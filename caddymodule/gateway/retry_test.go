@@ -46,6 +46,14 @@ func TestWhoIsAskedAgain(t *testing.T) {
 			change: func(o *gateway.Options) { o.Retry.Attempts = 3 }},
 		{name: "nobody after the combo's deadline", answers: map[string][]any{"a1": {time.Hour}, "b1": {200}}, want: "a1", status: 504,
 			change: func(o *gateway.Options) { o.Declared.Combos[0].Deadline = 10 * time.Second }},
+		{name: "the next after the deadline of a combo within the combo", answers: map[string][]any{"a1": {time.Hour}, "b1": {200}}, want: "a1 b1", status: 200,
+			change: func(o *gateway.Options) {
+				o.Declared.Combos = []store.Combo{{Name: "inner", Models: []string{"a/m", "a/n"}, Deadline: 10 * time.Second}, {Name: "all", Models: []string{"inner", "b/m"}}}
+			}},
+		{name: "nobody of a combo whose time is over", answers: map[string][]any{"a1": {500, time.Hour}, "b1": {200}}, want: "a1 a1 b1", status: 200,
+			change: func(o *gateway.Options) {
+				o.Declared.Combos = []store.Combo{{Name: "inner", Models: []string{"a/m", "a/n", "a/o"}, Deadline: 10 * time.Second}, {Name: "all", Models: []string{"inner", "b/m"}}}
+			}},
 		{name: "who is limited, if it is worth the wait", answers: map[string][]any{"a1": {"429 later", 200}}, want: "a1 a1", status: 200, providers: []string{"a"},
 			change: func(o *gateway.Options) { o.Retry.Wait = 10 * time.Second }},
 		{name: "not who is limited for longer than that", answers: map[string][]any{"a1": {"429 later", 200}}, want: "a1", status: 429, after: "7", providers: []string{"a"},

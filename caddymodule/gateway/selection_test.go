@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -188,5 +189,41 @@ func TestPrioritiesGoFirst(t *testing.T) {
 	l.chat(t, "a/m")
 	if got := l.took(); got != "a2 a3 a1" {
 		t.Errorf("asked %s", got)
+	}
+}
+
+// The same strategies, between the members of a combo.
+func TestMembersAreChosenByStrategy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, func(_ string, r *http.Request) (*http.Response, error) {
+			return streams(r, piece{0, opening + says("x")}, piece{time.Minute, stopping + done})
+		}, func(o *gateway.Options) { o.Declared.Combos[0].Strategy = "least_busy" }, "a2", "b", "c")
+		for range 9 {
+			go l.stream(t, "all")
+			synctest.Wait()
+		}
+		running := map[string]int{}
+		for _, r := range l.board.Reports() {
+			if r.Connection != "" && r.Model == "" {
+				running[r.Provider] += int(r.Running)
+			}
+		}
+		if want := map[string]int{"a": 3, "b": 3, "c": 3}; !maps.Equal(running, want) {
+			t.Errorf("running %v, want %v", running, want)
+		}
+		time.Sleep(2 * time.Minute)
+		l.quiet(t)
+	})
+	l := newLab(t, answers, func(o *gateway.Options) { o.Declared.Combos[0].Strategy = "most_quota" }, "a2", "b")
+	for _, q := range []struct{ provider, id string }{{"a", "a1"}, {"a", "a2"}} {
+		l.board.SetQuota(q.provider, q.id, 0.2)
+	}
+	if c := l.counts(t, 20, "all"); c["b1"] != 20 { // of which nothing is known
+		t.Errorf("asked %v", c)
+	}
+	l.board.SetQuota("b", "b1", 0.1)
+	if c := l.counts(t, 20, "all"); c["b1"] != 0 {
+		t.Errorf("asked %v", c)
 	}
 }

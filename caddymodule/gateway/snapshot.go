@@ -24,6 +24,7 @@ type snapshot struct {
 	names     map[string]*meaning // of aliases and combos
 	patterns  []pattern
 	bare      map[string]*meaning // by the model's name without a prefix
+	bracketed map[string]struct{} // models that have brackets in their own names, with the prefix
 	models    []Model
 }
 
@@ -52,7 +53,7 @@ func (g *Gateway) build(snap *store.Snapshot) (*snapshot, error) {
 	s := &snapshot{
 		rev: snap.Rev, hasher: snap.Hasher,
 		providers: make(map[string]*member), byName: make(map[string]*member),
-		names: make(map[string]*meaning), bare: make(map[string]*meaning),
+		names: make(map[string]*meaning), bare: make(map[string]*meaning), bracketed: make(map[string]struct{}),
 	}
 	var err error
 	if s.keys, err = o.keyTable(snap); err != nil {
@@ -229,6 +230,9 @@ func (s *snapshot) addBare(o *Options, members []*member) {
 		}
 		for _, model := range m.known() {
 			offers[model] = append(offers[model], m.plan(model))
+			if strings.HasSuffix(model, "]") {
+				s.bracketed[m.ModelPrefix()+"/"+model] = struct{}{}
+			}
 		}
 	}
 	for model, plans := range offers {

@@ -114,6 +114,7 @@ func (p *Pass) waited(t *Ticket) {
 		p.full = nil
 		return
 	}
+	t.Until = p.untilFor(t.Target)
 	p.full = slices.DeleteFunc(p.full, func(c Candidate) bool { return c == t.Candidate })
 }
 

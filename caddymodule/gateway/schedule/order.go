@@ -5,13 +5,15 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"time"
 )
 
 // A cursor is the place in one plan of a pass.
 type cursor struct {
 	plan  *Plan
-	order []int // of the members, or of a sample of the tier's connections
-	at    int   // in order
+	until time.Time // when its time is over; zero is never
+	order []int     // of the members, or of a sample of the tier's connections
+	at    int       // in order
 
 	tiers []tier // of a leaf; the first is the one that is being gone over
 	begun bool

@@ -64,7 +64,7 @@ func (p *Pass) Next() *Ticket {
 		p.Prefer = Candidate{}
 		if p.prefers(c.Target) {
 			if t := p.try(c); t != nil {
-				t.Preferred = true
+				t.Preferred, t.Until = true, p.untilFor(c.Target)
 				return t
 			}
 		}
@@ -75,7 +75,48 @@ func (p *Pass) Next() *Ticket {
 			return nil
 		}
 		if t := p.try(c); t != nil {
+			for i := range p.stack {
+				t.Until = sooner(t.Until, p.stack[i].until)
+			}
 			return t
+		}
+	}
+}
+
+// untilFor says when the time is over of the combos that lead to a target which is
+// asked out of turn.
+func (p *Pass) untilFor(t Target) time.Time {
+	if !p.plan.bounded {
+		return time.Time{}
+	}
+	if d, _ := p.plan.within(t); d > 0 {
+		return p.now().Add(d)
+	}
+	return time.Time{}
+}
+
+// sooner returns the earlier of two times, of which zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// expire leaves the combos whose time is over.
+func (p *Pass) expire() {
+	if !p.plan.bounded {
+		return
+	}
+	now := p.now()
+	for i := range p.stack {
+		if until := p.stack[i].until; !until.IsZero() && !now.Before(until) {
+			p.stack[i].plan.Targets(func(l *Plan) bool {
+				p.skip(Candidate{Target: l.Target}, "deadline", time.Time{})
+				return true
+			})
+			p.stack = p.stack[:i]
+			return
 		}
 	}
 }
@@ -180,6 +221,7 @@ func (p *Pass) More() bool {
 
 // next returns the next candidate in order, whatever its standing.
 func (p *Pass) next() (Candidate, bool) {
+	p.expire()
 	for {
 		if len(p.stack) == 0 {
 			if p.round == 2 || p.round == 1 && !p.rest {
@@ -208,7 +250,11 @@ func (p *Pass) next() (Candidate, bool) {
 
 func (p *Pass) push(plan *Plan) {
 	if len(plan.Members) > 0 {
-		p.stack = append(p.stack, cursor{plan: plan, order: plan.order(p.board)})
+		c := cursor{plan: plan, order: plan.order(p.board)}
+		if plan.Within > 0 {
+			c.until = p.now().Add(plan.Within)
+		}
+		p.stack = append(p.stack, c)
 		return
 	}
 	if plan.Target.Provider == nil || slices.Contains(p.left, plan.Target) {

@@ -169,6 +169,8 @@ type Plan struct {
 	Weights  []int   // of the members, summed up; nil is all alike
 	Strategy Strategy
 	Sticky   int
+	Within   time.Duration // of all attempts at members together; 0 is no limit
+	bounded  bool          // it or a plan within it has such a limit
 	turn     *turn
 }
 
@@ -177,7 +179,8 @@ type Plan struct {
 func (b *Board) NewCombo(name string, s Strategy, sticky int, members []*Plan, weights []int) *Plan {
 	p := &Plan{Members: members, Strategy: s, Sticky: sticky, turn: b.turnOf("combo/" + name)}
 	sum := 0
-	for i := range members {
+	for i, m := range members {
+		p.bounded = p.bounded || m.bounded
 		w := 1
 		if i < len(weights) && weights[i] > 0 {
 			w = weights[i]
@@ -186,6 +189,34 @@ func (b *Board) NewCombo(name string, s Strategy, sticky int, members []*Plan, w
 		p.Weights = append(p.Weights, sum)
 	}
 	return p
+}
+
+// Limit bounds the time of all attempts at the plan's members together.
+func (p *Plan) Limit(d time.Duration) {
+	p.Within, p.bounded = d, p.bounded || d > 0
+}
+
+// within returns the tightest limit of time on the way to a target, 0 if there is
+// none, and whether the target is there. Where several ways lead to it, the one that
+// leaves most time counts.
+func (p *Plan) within(t Target) (limit time.Duration, there bool) {
+	if len(p.Members) == 0 {
+		return 0, p.Target == t
+	}
+	for _, m := range p.Members {
+		d, ok := m.within(t)
+		if !ok {
+			continue
+		}
+		if p.Within > 0 && (d == 0 || d > p.Within) {
+			d = p.Within
+		}
+		if !there || d == 0 || limit > 0 && d > limit {
+			limit = d
+		}
+		there = true
+	}
+	return limit, there
 }
 
 // Targets calls visit for all targets of the plan.

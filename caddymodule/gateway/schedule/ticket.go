@@ -9,7 +9,8 @@ import (
 // Prove may come before either.
 type Ticket struct {
 	Candidate
-	Preferred bool // it was the pass's preferred one
+	Preferred bool      // it was the pass's preferred one
+	Until     time.Time // when the time of the combos that it was chosen for is over; zero is never
 
 	board  *Board
 	began  time.Time
