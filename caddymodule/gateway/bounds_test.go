@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
+	"github.com/nine-router/nine-router/translate"
 )
 
 // zeros compresses so much white space, which is a bomb to whoever undoes it all.
@@ -121,6 +122,86 @@ func TestManyClientsLeave(t *testing.T) {
 	for ; runtime.NumGoroutine() > before+20; time.Sleep(5 * time.Millisecond) {
 		if time.Since(left) > 10*time.Second {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// What is estimated of a stream that its client leaves is about what it was sent,
+// whether the bytes pass or are translated: a limit cannot be got round by leaving.
+func TestWhatAClientLeavesIsCounted(t *testing.T) {
+	t.Parallel()
+	const pieces, text = 200, "forty letters, of which nobody tells us."
+	for from, provider := range clients {
+		r := start(t, nil, upstream{string(from), func(w http.ResponseWriter, req *http.Request) {
+			enc := provider.codec.NewEncoder(translate.EncodeOptions{Stream: true, Model: "m", ID: "x"})
+			tell := func(e translate.Event) {
+				enc.Event(&e)
+				w.Write(enc.Bytes())
+				enc.Reset()
+			}
+			w.Header().Set("Content-Type", map[bool]string{true: "application/x-ndjson", false: "text/event-stream"}[from == translate.Ollama])
+			tell(translate.Event{Kind: translate.AnswerStart, ID: "x", Name: "m"})
+			tell(translate.Event{Kind: translate.BlockStart, Part: translate.Text})
+			for range pieces {
+				tell(translate.Event{Kind: translate.Delta, Part: translate.Text, Text: text})
+			}
+			http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		}})
+		for format, c := range clients {
+			body, err := c.codec.AppendRequest(nil, history(format, "up1/m", true, nil), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+c.path("up1/m", true), bytes.NewReader(body))
+			req.Header.Set("Authorization", "Bearer "+clientKey)
+			resp, err := r.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			for b := make([]byte, 4<<10); bytes.Count(got.Bytes(), []byte(text)) < pieces; {
+				n, err := resp.Body.Read(b)
+				if got.Write(b[:n]); err != nil {
+					t.Fatalf("%s → %s: %v", format, from, err)
+				}
+			}
+			before := len(r.exchanges(t))
+			leave()
+			resp.Body.Close()
+			for left := time.Now(); len(r.exchanges(t)) == before; time.Sleep(time.Millisecond) {
+				if time.Since(left) > 10*time.Second {
+					t.Fatalf("%s → %s is missing in the books", format, from)
+				}
+			}
+			e := r.exchanges(t)[0]
+			if want := int64(pieces * len(text) / 4); e.Outcome != "cancelled" || e.Output < want*8/10 || e.Output > want*12/10 {
+				t.Errorf("%s → %s: %s, %d tokens of output, about %d expected", format, from, e.Outcome, e.Output, want)
+			}
+		}
+	}
+}
+
+// Bodies that are made to be dear to read are refused, at a price in proportion to
+// their length.
+func TestDearBodiesAreRefused(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil, upstream{"openai", func(w http.ResponseWriter, req *http.Request) { t.Error("a body went on") }})
+	for name, c := range map[string]struct {
+		x    string
+		want int
+	}{
+		"deep":  {strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), 400},
+		"names": {"{" + strings.TrimSuffix(strings.Repeat(`"a":1,`, 1_000_000), ",") + "}", 400},
+		"list":  {"[" + strings.TrimSuffix(strings.Repeat(`1,`, 16_000_000), ",") + "]", 400},
+		"large": {`"` + strings.Repeat("x", 33<<20) + `"`, 413},
+	} {
+		for format, path := range map[string]string{"openai": "/v1/chat/completions", "anthropic": "/v1/messages"} {
+			resp, text := r.send(t, path, `{"x":`+c.x+`,"model":"up1/m","max_tokens":1,"messages":[{"role":"user","content":"x"}]}`)
+			if resp.StatusCode != c.want || !strings.Contains(text, `"error"`) {
+				t.Errorf("%s, %s: %d %.200s", name, format, resp.StatusCode, text)
+			}
 		}
 	}
 }

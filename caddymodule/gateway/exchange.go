@@ -283,6 +283,9 @@ func (x *exchange) fail(f *failure) {
 	case f.fault.Scope == fault.Client:
 		x.rec.Outcome, x.rec.Status = store.Cancelled, statusClientClosed
 		x.record()
+		if !x.out.started() {
+			x.w.WriteHeader(statusClientClosed) // for the access log
+		}
 		return
 	case f.told:
 		x.record()

@@ -13,6 +13,12 @@ import (
 // MaxDepth is how deep arrays and objects may be nested.
 const MaxDepth = 128
 
+// MaxValues is how many values a text may have. Parsed, each takes a hundred times
+// the room of a short one as text. No honest request comes near: even OpenAI's
+// embeddings take 300,000 tokens in all
+// (https://platform.openai.com/docs/api-reference/embeddings/create).
+const MaxValues = 400_000
+
 // A SyntaxError says where a text stops being JSON within the bounds.
 type SyntaxError struct {
 	Offset  int    // bytes before the fault
@@ -25,7 +31,7 @@ func (e *SyntaxError) Error() string {
 }
 
 // Object checks that text is one JSON object in valid UTF-8, nested at most
-// [MaxDepth] deep, and calls visit for each of its members in order: with the
+// [MaxDepth] deep and of at most [MaxValues] values, and calls visit for each of its members in order: with the
 // name, free of escapes, and the place of the value in text. An error of visit
 // ends the scan and is returned. Strings are checked for control characters and
 // escapes, numbers for their grammar. Names are not checked for repetition.
@@ -72,8 +78,9 @@ func checkUTF8(text []byte) error {
 }
 
 type scanner struct {
-	text []byte
-	pos  int
+	text   []byte
+	pos    int
+	values int
 }
 
 func (s *scanner) fault(problem string) error {
@@ -181,6 +188,9 @@ func (s *scanner) array(depth int) error {
 }
 
 func (s *scanner) value(depth int) error {
+	if s.values++; s.values > MaxValues {
+		return s.fault("too many values")
+	}
 	switch c := s.peek(); {
 	case c == '"':
 		return s.str()
