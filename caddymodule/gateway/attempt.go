@@ -135,7 +135,11 @@ func (a *attempt) end(f *failure) {
 	case f == nil || f.fault.Scope == fault.Client || f.fault.Scope == fault.Gateway:
 		a.Done(now)
 	default:
-		mark := a.Fail(f.verdict(), now)
+		v := f.verdict()
+		if f.fault.Reason == reasonDeadline && now.Sub(a.began) < max(3*a.Pace(), patience) {
+			v.Place = schedule.Nowhere // it had hardly any time
+		}
+		mark := a.Fail(v, now)
 		if mark != nil {
 			x.g.setAside(x.ctx, mark)
 			if f.fault.After == 0 {
@@ -151,6 +155,10 @@ func (a *attempt) end(f *failure) {
 		x.g.logAttempt(x, a, f)
 	}
 }
+
+// patience is how long a provider is waited for, at least, before a combo's deadline
+// says anything about it.
+const patience = 10 * time.Second
 
 // note puts the attempt into the trace as it stands.
 func (a *attempt) note() {

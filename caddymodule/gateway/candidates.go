@@ -92,7 +92,7 @@ func (x *exchange) nobody(pass *schedule.Pass) *failure {
 	}
 	if at.IsZero() {
 		for _, p := range x.trace.Passed {
-			if p.Reason == "deadline" {
+			if p.Reason == reasonDeadline {
 				return late()
 			}
 			if p.Reason == "not_allowed" {

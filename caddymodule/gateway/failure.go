@@ -162,9 +162,11 @@ func (f *failure) hopeless() bool {
 	return f.fault.Final || f.fault.After > longAfter
 }
 
+const reasonDeadline = "deadline"
+
 // late is the failure of an exchange whose combo has no time left.
 func late() *failure {
-	return &failure{fault: fault.Fault{Scope: fault.Provider, Reason: "deadline"},
+	return &failure{fault: fault.Fault{Scope: fault.Provider, Reason: reasonDeadline},
 		err: &translate.Error{Status: http.StatusGatewayTimeout, Kind: translate.Timeout, Code: "upstream_timeout", Message: "The combo's time for a first content is over."}}
 }
 

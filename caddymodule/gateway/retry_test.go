@@ -204,3 +204,31 @@ func TestTheTraceTellsWhatHappened(t *testing.T) {
 		}
 	})
 }
+
+// A combo's deadline that leaves a provider hardly any time says nothing about the
+// provider, so that those who ask it without a deadline are not turned away.
+func TestATightDeadlineBlamesNobody(t *testing.T) {
+	t.Parallel()
+	for deadline, blamed := range map[time.Duration]bool{2 * time.Second: false, 15 * time.Second: true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				return nil, waits(r, time.Hour)
+			}, func(o *gateway.Options) { o.Declared.Combos[0].Deadline = deadline }, "a")
+			turnedAway := 0
+			for range 8 {
+				time.Sleep(time.Millisecond)
+				switch w := l.chat(t, "all"); w.Code {
+				case 503:
+					turnedAway++
+				case 504:
+				default:
+					t.Errorf("%v: %d %s", deadline, w.Code, w.Body)
+				}
+			}
+			if (turnedAway > 0) != blamed {
+				t.Errorf("%v: %d of 8 were turned away", deadline, turnedAway)
+			}
+			l.quiet(t)
+		})
+	}
+}
