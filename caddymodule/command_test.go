@@ -32,6 +32,10 @@ func TestCommands(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	proxies := filepath.Join(dir, "proxies")
+	if err := os.WriteFile(proxies, []byte("http://user:the-proxy-password@127.0.0.1:9\nsocks5://127.0.0.1:10\nhttps://127.0.0.1:11\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	env := append(os.Environ(), "DATA_DIR="+dir+"/data", "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "SECRET=the-provider-credential-0123456789",
 		"PROXY=http://user:the-proxy-password@127.0.0.1:9\n\nsocks5://127.0.0.1:10\n", "BAD_PROXY=ftp://user:the-proxy-password@127.0.0.1:9")
 	var log bytes.Buffer
@@ -85,6 +89,9 @@ func TestCommands(t *testing.T) {
 		{[]string{"connection", "add", "groq", "--env", "SECRET", "--proxy-env", "NOT_SET"}, "is not set", true},
 		{[]string{"connection", "add", "groq", "--env", "SECRET", "--proxy-env", "BAD_PROXY"}, "proxies: ", true},
 		{[]string{"connection", "add", "groq", "--env", "SECRET", "--proxy-env", "PROXY", "--weight", "3", "--max-concurrent", "2", "--json"}, `"proxies": 2`, false},
+		{[]string{"connection", "add", "groq", "--name", "filed", "--env", "SECRET", "--proxy-file", proxies, "--json"}, `"proxies": 3`, false},
+		{[]string{"connection", "add", "groq", "--name", "lost", "--env", "SECRET", "--proxy-file", proxies + ".not"}, "no such file", true},
+		{[]string{"connection", "remove", "groq/filed"}, "", false},
 		{[]string{"connection", "list", "--json"}, `"max_concurrent": 2`, false},
 		{[]string{"key", "limit", "laptop"}, "or --none", true},
 		{[]string{"key", "limit", "laptop", "--spend", "5"}, "such as 5/day", true},

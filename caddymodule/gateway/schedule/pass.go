@@ -32,6 +32,8 @@ type Pass struct {
 	round uint8 // 0: not begun; 1: those who are able; 2: the rest
 	rest  bool  // there is a rest
 
+	begun map[*Plan]time.Time // when the pass came to those that have a limit of time
+
 	first taken
 	taken map[taken]struct{} // all but the first
 
@@ -101,6 +103,19 @@ func sooner(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// began returns when the pass came to a combo first.
+func (p *Pass) began(plan *Plan) time.Time {
+	at, ok := p.begun[plan]
+	if !ok {
+		if p.begun == nil {
+			p.begun = make(map[*Plan]time.Time)
+		}
+		at = p.now()
+		p.begun[plan] = at
+	}
+	return at
 }
 
 // expire leaves the combos whose time is over.
@@ -252,9 +267,10 @@ func (p *Pass) push(plan *Plan) {
 	if len(plan.Members) > 0 {
 		c := cursor{plan: plan, order: plan.order(p.board)}
 		if plan.Within > 0 {
-			c.until = p.now().Add(plan.Within)
+			c.until = p.began(plan).Add(plan.Within)
 		}
 		p.stack = append(p.stack, c)
+		p.expire()
 		return
 	}
 	if plan.Target.Provider == nil || slices.Contains(p.left, plan.Target) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -375,6 +376,70 @@ func TestAnyMixOfFailures(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A combo within a combo has its time from its first member on, and once: whoever is
+// asked in it knows when that is over, and then those behind it are asked.
+func TestTheTimeOfACombo(t *testing.T) {
+	t.Parallel()
+	b := NewBoard()
+	now := time.Unix(1e9, 0)
+	p := pool(b, "p", "", connections(1, nil))
+	innermost := b.NewCombo("innermost", "", 0, []*Plan{leaf(p, "c"), leaf(p, "d")}, nil)
+	innermost.Limit(time.Hour)
+	inner := b.NewCombo("inner", "", 0, []*Plan{leaf(p, "b"), innermost, leaf(p, "e")}, nil)
+	inner.Limit(time.Minute)
+	plan := b.NewCombo("outer", "", 0, []*Plan{leaf(p, "a"), inner, leaf(p, "f")}, nil)
+	var skipped []string
+	begin := func() *Pass {
+		skipped = nil
+		pass := b.Begin(plan)
+		pass.Now = func() time.Time { return now }
+		pass.Skipped = func(c Candidate, reason string, _ time.Time) { skipped = append(skipped, c.Model+" "+reason) }
+		return pass
+	}
+	next := func(pass *Pass, model string, until time.Time) {
+		t.Helper()
+		tk := pass.Next()
+		if tk == nil || tk.Model != model || !tk.Until.Equal(until) {
+			t.Fatalf("%+v, want %s until %v", tk, model, until)
+		}
+		tk.Done(now)
+	}
+	pass := begin()
+	next(pass, "a", time.Time{})
+	now = now.Add(time.Hour)
+	end := now.Add(time.Minute)
+	next(pass, "b", end)
+	now = now.Add(59 * time.Second)
+	next(pass, "c", end)
+	now = now.Add(time.Second)
+	next(pass, "f", time.Time{})
+	if got := strings.Join(skipped, ", "); got != "b deadline, c deadline, d deadline, e deadline" {
+		t.Error(got)
+	}
+
+	// Those who are asked last have no time of their own.
+	pass = begin()
+	pass.Unable = func(l *Plan) string { return map[string]string{"d": "tools", "f": "tools"}[l.Target.Model] }
+	end = now.Add(time.Minute)
+	for _, model := range []string{"a", "b", "c", "e"} {
+		until := end
+		if model == "a" {
+			until = time.Time{}
+		}
+		next(pass, model, until)
+	}
+	now = end
+	next(pass, "f", time.Time{})
+	if tk := pass.Next(); tk != nil {
+		t.Errorf("%s was asked after the combo's time", tk.Model)
+	}
+
+	// Who is preferred is bound as well.
+	pass = begin()
+	pass.Prefer = Candidate{Target: Target{p, "d"}, Connection: p.list[0]}
+	next(pass, "d", now.Add(time.Minute))
 }
 
 func TestABreakerOpensAfterSeveralInARow(t *testing.T) {
