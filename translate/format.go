@@ -75,7 +75,8 @@ type DecodeOptions struct {
 
 	// Listen asks only for what a bystander needs to know of a stream that
 	// is passed on untouched: the start, the first content, usage, the finish,
-	// errors, the end, and how much text there is. The rest may be left out.
+	// errors, the end, and how much text there is. The rest may be left out, and
+	// an event that is not JSON is no fault once there was text.
 	Listen bool
 
 	// Whole asks the decoder of a stream to keep the answer as one document, if

@@ -184,3 +184,26 @@ func FuzzLikeness(f *testing.F) {
 		}
 	})
 }
+
+// Whoever only listens does not break a stream off because of an event that it cannot
+// read, once there was content: the client sees it, and knows its provider.
+func TestAListenerBearsWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	begin, text := `{"choices":[{"index":0,"delta":{"role":"assistant"}}]}`, `{"choices":[{"index":0,"delta":{"content":"a"}}]}`
+	end := `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
+	for stream, broken := range map[string]bool{
+		chunks(begin, text, "keep-alive", text, end, "[DONE]"): false,
+		chunks(begin, "keep-alive", text, end, "[DONE]"):       true,
+		chunks(begin, text, "", text, end, "[DONE]"):           false,
+	} {
+		var got translate.Collector
+		err := decode(codecs["openai-chat"], []byte(stream), translate.DecodeOptions{Stream: true, Listen: true}, &got, whole)
+		if (err != nil) != broken || !broken && (!got.Answer.Ended || got.Answer.Choices[0].Stop != translate.StopEnd) {
+			t.Errorf("%q: %v", stream, err)
+		}
+	}
+	var got translate.Collector
+	if err := decode(codecs["openai-chat"], []byte(chunks(begin, text, "keep-alive", end)), translate.DecodeOptions{Stream: true}, &got, whole); err == nil {
+		t.Error("an event that cannot be translated was left out in silence")
+	}
+}

@@ -39,6 +39,8 @@ type Input struct {
 	body   []byte
 
 	like    likeness
+	heard   bool            // there was a piece of text
+	foreign bool            // the piece that is being taken is no JSON
 	emitted int             // events of the piece of the answer that is being taken
 	meant   translate.Event // the last of them, if it is a piece of text
 }
@@ -65,7 +67,7 @@ func (in *Input) Init(sink translate.Sink, o translate.DecodeOptions) {
 // Emit hands on Ev.
 func (in *Input) Emit() error {
 	if in.emitted++; in.Ev.Kind == translate.Delta {
-		in.meant = in.Ev
+		in.meant, in.heard = in.Ev, true
 	}
 	return in.Sink.Event(&in.Ev)
 }
@@ -80,9 +82,15 @@ func (in *Input) Take(name, data []byte) error {
 			return in.Sink.Event(e)
 		}
 	}
-	in.like.known, in.emitted = false, 0
+	if len(data) == 0 { // some servers keep a connection alive so
+		return nil
+	}
+	in.like.known, in.emitted, in.foreign = false, 0, false
 	in.meant = translate.Event{}
 	if err := in.OnEvent(name, data); err != nil {
+		if in.foreign && in.heard && in.Options.Listen {
+			return nil // the bytes are the client's business
+		}
 		return err
 	}
 	if in.emitted == 1 && in.meant.Kind == translate.Delta && in.meant.Raw == "" {
@@ -136,6 +144,7 @@ func readable(err error) error {
 func (in *Input) Object(data []byte) (*fastjson.Value, error) {
 	v, err := in.Parser.ParseBytes(data)
 	if err != nil || v.Type() != fastjson.TypeObject {
+		in.foreign = true
 		return nil, Broken("has an event that is not JSON")
 	}
 	return v, nil
