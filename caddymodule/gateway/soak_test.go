@@ -17,6 +17,7 @@ import (
 	"github.com/nine-router/nine-router/caddymodule/gateway"
 	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 	"github.com/nine-router/nine-router/store"
+	"github.com/nine-router/nine-router/store/limit"
 )
 
 // mortal is a provider's account on a server of its own, which can be killed: all
@@ -78,8 +79,12 @@ func TestConnectionsDieUnderManyStreams(t *testing.T) {
 		streams, rounds = 1000, 20
 	}
 	board := schedule.NewBoard()
+	limits := store.Limits{Concurrent: int64(streams), TokensPerMinute: 1 << 50}
+	var ledger *limit.Ledger
 	accounts := []*mortal{newMortal(t, words), newMortal(t, words), newMortal(t, words)}
 	r := start(t, func(o *gateway.Options) {
+		ledger = limit.New(o.Store.UsedSince)
+		o.Ledger, o.Declared.Keys[0].Limits = ledger, limits
 		o.Board, o.Transport = board, &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: streams}
 		var members []string
 		for i, a := range accounts {
@@ -148,6 +153,13 @@ func TestConnectionsDieUnderManyStreams(t *testing.T) {
 	}
 	if n := int64(len(r.exchanges(t))); n != int64(streams*rounds)+1 {
 		t.Errorf("the books have %d exchanges", n)
+	}
+	id := r.exchanges(t)[0].KeyID
+	for _, w := range ledger.Standing(id, &limits, time.Now()) {
+		// Who was told nothing of its usage is estimated, and each has a few words.
+		if w.Limit == limit.Concurrent && w.Used != 0 || w.Limit == limit.TokensPerMinute && (w.Used == 0 || w.Used > int64(streams*rounds*200)) {
+			t.Errorf("the key's limit stands at %+v", w)
+		}
 	}
 	for _, rep := range board.Reports() {
 		if rep.Running != 0 {
