@@ -1,6 +1,9 @@
 package translate
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A Loss is one thing that the target format could not take as it was.
 type Loss struct {
@@ -43,10 +46,14 @@ func (f *Field) idle() bool {
 	return f.Value == "" || (f.Name == "store" || f.Name == "background") && f.Value == "false"
 }
 
+// maxLosses bounds what a body or stream can make of this list.
+const maxLosses = 1000
+
 // add notes a loss once, however many pieces of a stream it is in.
 func (l *Losses) add(loss Loss) {
-	if l == nil || slices.Contains(*l, loss) {
+	if l == nil || len(*l) == maxLosses || slices.Contains(*l, loss) {
 		return
 	}
+	loss.Path = strings.Clone(loss.Path) // it may be a view of what is being read
 	*l = append(*l, loss)
 }

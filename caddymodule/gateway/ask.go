@@ -79,7 +79,27 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 	// What both may need of the request is made while there is only one.
 	x.decode()
 	results := make(chan opened, 2)
+	asked, pending := []*attempt{first}, 0
+	defer func() {
+		// A panic must not get ahead of those who still use the request and what
+		// the attempts have of memory.
+		if p := recover(); p != nil {
+			for _, a := range asked {
+				if a.cancel != nil {
+					a.cancel(errLost)
+				}
+			}
+			for ; pending > 0; pending-- {
+				<-results
+			}
+			for _, a := range asked[1:] {
+				a.Done(time.Now()) // the first is its caller's to end
+			}
+			panic(p)
+		}
+	}()
 	open := func(a *attempt) {
+		pending++
 		go func() {
 			var f *failure
 			defer func() {
@@ -101,6 +121,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 		case <-timer.C:
 			if t := x.second(pass); t != nil {
 				a := x.attempt(t)
+				asked = append(asked, a)
 				if f := x.afford(a); f != nil {
 					t.Done(time.Now())
 					continue
@@ -114,6 +135,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 				open(a)
 			}
 		case r := <-results:
+			pending--
 			running = remove(running, r.a)
 			if r.f != nil && len(running) > 0 && !r.f.decides() && x.ctx.Err() == nil {
 				// The other may yet answer.
@@ -124,6 +146,7 @@ func (x *exchange) race(first *attempt, pass *schedule.Pass, after time.Duration
 				}
 				continue
 			}
+			pending = 0 // abandon waits for them
 			x.abandon(running, results, errLost)
 			x.rec.Provider, x.rec.Model, x.rec.ConnectionID = r.a.Provider.Name, r.a.Model, r.a.Connection.ID
 			x.rec.ProviderFormat = string(r.a.endpoint.Format)
@@ -150,10 +173,12 @@ func (x *exchange) abandon(running []*attempt, results <-chan opened, why error)
 	for _, a := range running {
 		a.cancel(why)
 	}
-	for range running {
-		r := <-results
-		r.a.rec.Reason = "not_needed"
-		r.a.end(nil)
+	for i := range running {
+		running[i] = (<-results).a // all of them, before one is ended
+	}
+	for _, a := range running {
+		a.rec.Reason = "not_needed"
+		a.end(nil)
 	}
 }
 

@@ -136,7 +136,7 @@ func (a *attempt) end(f *failure) {
 		a.Done(now)
 	default:
 		v := f.verdict()
-		if f.fault.Reason == reasonDeadline && now.Sub(a.began) < max(3*a.Pace(), patience) {
+		if f.fault.Reason == reasonDeadline && now.Sub(a.began) < a.patience() {
 			v.Place = schedule.Nowhere // it had hardly any time
 		}
 		mark := a.Fail(v, now)
@@ -156,9 +156,14 @@ func (a *attempt) end(f *failure) {
 	}
 }
 
-// patience is how long a provider is waited for, at least, before a combo's deadline
-// says anything about it.
-const patience = 10 * time.Second
+// patience is how long the candidate is waited for, at least, before a combo's
+// deadline says anything about it: three times as long as it usually takes.
+func (a *attempt) patience() time.Duration {
+	if pace := a.Pace(); pace > 0 {
+		return max(3*pace, 2*time.Second)
+	}
+	return 10 * time.Second
+}
 
 // note puts the attempt into the trace as it stands.
 func (a *attempt) note() {

@@ -183,6 +183,68 @@ func TestWhatAClientLeavesIsCounted(t *testing.T) {
 	}
 }
 
+// endless gives the line for ever, until it is closed.
+type endless struct {
+	first, line string
+	given       int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.first != "" {
+		n := copy(p, e.first)
+		e.first = e.first[n:]
+		return n, nil
+	}
+	if e.given > 64<<20 {
+		return 0, io.EOF
+	}
+	n := copy(p, strings.Repeat(e.line, max(1, len(p)/len(e.line))))
+	n -= n % len(e.line)
+	e.given += n
+	return n, nil
+}
+func (e *endless) Close() error { return nil }
+
+// Lines that never end an event are not held back without a bound.
+func TestWhatIsHeldBackIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{": waiting\n", "id: 1\n", "event: x\n", "retry: 1\n", "stray\n"} {
+		body := &endless{first: opening + says("x"), line: line}
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			return respondFrom(200, "text/event-stream", body)
+		}, func(o *gateway.Options) { o.Limits.Event = 1 << 20 }, "a")
+		if w := l.stream(t, "a/m"); body.given > 4<<20 || !strings.Contains(w.Body.String(), `"error"`) {
+			t.Errorf("%q: %d KB were held back, %.300s", line, body.given>>10, w.Body)
+		}
+	}
+}
+
+// What is remembered of reasoning for clients that return none of it costs in
+// proportion to its length.
+func TestLongReasoningCostsInProportion(t *testing.T) { // alone: it counts all that is allocated
+	allocated := func(pieces int) uint64 {
+		stream := "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\n" +
+			"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}}\n\n" +
+			strings.Repeat("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"0123456789\"}}\n\n", pieces) +
+			"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":5}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			return respond(200, "text/event-stream", stream)
+		}, func(o *gateway.Options) { o.Declared.Nodes[0].Format = "anthropic" }, "a")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w := l.stream(t, "a/m")
+		runtime.ReadMemStats(&after)
+		if w.Code != 200 || strings.Count(w.Body.String(), "0123456789") != pieces {
+			t.Fatalf("%d %.300s", w.Code, w.Body)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	allocated(100)
+	if few, many := allocated(2_000), allocated(16_000); many > 16*few {
+		t.Errorf("8 times as much reasoning allocates %d times as much", many/few)
+	}
+}
+
 // Bodies that are made to be dear to read are refused, at a price in proportion to
 // their length.
 func TestDearBodiesAreRefused(t *testing.T) {

@@ -17,6 +17,10 @@ import (
 func (x *exchange) pass() *schedule.Pass {
 	p := x.g.o.Board.Begin(x.meaning.plan)
 	p.Skipped = x.passOver
+	if x.ends == nil {
+		x.ends = map[*schedule.Plan]time.Time{}
+	}
+	p.Ends = x.ends
 	for _, t := range x.failed.refused {
 		p.Leave(t)
 	}

@@ -110,6 +110,7 @@ func forgetful(f translate.Format) bool { return f == translate.OpenAI || f == t
 // A rememberer collects an answer's reasoning on its way to a forgetful client.
 type rememberer struct {
 	parts []thought
+	texts [][]byte    // of the parts
 	open  map[int]int // number of the block → index in parts
 	calls []string
 	text  strings.Builder
@@ -146,7 +147,7 @@ func (m *rememberer) reasoning(e *translate.Event) {
 		if e.Redacted {
 			p.redacted, p.by = strings.Clone(e.Text), e.SignedBy
 		}
-		m.parts = append(m.parts, p)
+		m.parts, m.texts = append(m.parts, p), append(m.texts, nil)
 		return
 	}
 	i, ok := m.open[e.Block]
@@ -155,7 +156,7 @@ func (m *rememberer) reasoning(e *translate.Event) {
 	}
 	switch p := &m.parts[i]; e.Kind {
 	case translate.Delta:
-		p.text = string(append([]byte(p.text), e.Text...)) // never the event's own memory
+		m.texts[i] = append(m.texts[i], e.Text...) // never the event's own memory
 	case translate.Signature:
 		p.signature = string(append([]byte(p.signature), e.Text...))
 		p.by = e.SignedBy
@@ -165,7 +166,8 @@ func (m *rememberer) reasoning(e *translate.Event) {
 // remember keeps what was collected of an answer, if there is anything to return.
 func (x *exchange) remember(m *rememberer) {
 	var parts []thought
-	for _, p := range m.parts {
+	for i, p := range m.parts {
+		p.text = string(m.texts[i])
 		if p.signature != "" || p.redacted != "" {
 			parts = append(parts, p)
 		}

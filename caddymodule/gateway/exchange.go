@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -40,8 +41,9 @@ type exchange struct {
 
 	meaning      *meaning
 	conversation conversation
-	begins       bool      // the conversation does
-	deadline     time.Time // for the first content of whoever answers; zero is none
+	begins       bool                         // the conversation does
+	deadline     time.Time                    // for the first content of whoever answers; zero is none
+	ends         map[*schedule.Plan]time.Time // of the combos that have a limit of time
 	need         *provider.Need
 	failed       struct {
 		cheap   bool                 // somebody in this pass, before any work was done
@@ -234,7 +236,7 @@ func (x *exchange) next(pass *schedule.Pass) (*schedule.Ticket, *failure) {
 		return t, nil
 	case x.ctx.Err() != nil:
 		return nil, classifyTransport(x.ctx, x.ctx, x.ctx.Err())
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, schedule.ErrOver):
 		return nil, late()
 	}
 	return nil, full(err)

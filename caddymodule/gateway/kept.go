@@ -173,13 +173,17 @@ func (g *Gateway) serveKept(w http.ResponseWriter, r *http.Request, c call, keyI
 	} else {
 		body, err = g.o.Store.Kept(r.Context(), owner(keyID), c.id)
 		if err == nil {
-			rawjson.Object(body, func(name []byte, start, end int) error {
+			kept := body
+			found := rawjson.Object(kept, func(name []byte, start, end int) error {
 				if string(name) == "response" {
-					body = body[start:end]
+					body = kept[start:end]
 					return errFound
 				}
 				return nil
 			})
+			if !errors.Is(found, errFound) {
+				err = errUnreadable
+			}
 		}
 	}
 	switch {
@@ -195,3 +199,6 @@ func (g *Gateway) serveKept(w http.ResponseWriter, r *http.Request, c call, keyI
 
 // errFound ends a scan that has what it was for.
 var errFound = errors.New("found")
+
+// errUnreadable is the error for a kept response that cannot be taken apart.
+var errUnreadable = errors.New("the kept response cannot be read")

@@ -5,7 +5,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
 	"github.com/nine-router/nine-router/store"
@@ -128,4 +131,49 @@ func TestEveryAnswersBodyIsClosed(t *testing.T) {
 			l.quiet(t)
 		})
 	}
+}
+
+// secondPanics panics when another attempt begins beside the first.
+type secondPanics struct {
+	panics
+	begun *atomic.Int32
+}
+
+func (s secondPanics) BeginAttempt(ctx context.Context, _ *store.Exchange, _ *store.Attempt) context.Context {
+	if s.begun.Add(1) == 2 {
+		panic("the observer panics")
+	}
+	return ctx
+}
+
+// drip gives bytes for a while, and does not hear at once that it was hung up on.
+type drip struct{ until time.Time }
+
+func (d *drip) Read(p []byte) (int, error) {
+	if time.Now().After(d.until) {
+		return 0, io.EOF
+	}
+	time.Sleep(5 * time.Millisecond)
+	return copy(p, opening), nil
+}
+func (d *drip) Close() error { return nil }
+
+// A panic does not get ahead of an attempt that is under way: what that still uses
+// would be another exchange's by then.
+func TestAPanicWaitsForTheAttemptBesideIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var reads time.Time
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			reads = time.Now().Add(400 * time.Millisecond)
+			return respondFrom(200, "text/event-stream", &drip{reads})
+		}, func(o *gateway.Options) {
+			o.Observer = secondPanics{begun: new(atomic.Int32)}
+			o.Hedge = gateway.Hedge{On: true, After: 50 * time.Millisecond, Share: 1}
+		}, "a", "b")
+		if w := l.stream(t, "all"); w.Code != 500 || time.Now().Before(reads) {
+			t.Errorf("%d %s, %v too soon", w.Code, w.Body, time.Until(reads))
+		}
+		l.quiet(t)
+	})
 }

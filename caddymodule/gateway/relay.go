@@ -376,6 +376,9 @@ func (a *attempt) deliverStream() *failure {
 			if f := a.send(); f != nil {
 				return f
 			}
+			if int64(len(a.held)) > a.x.g.o.Limits.Event+maxHeld {
+				return a.failed(broken("broken_answer", "The provider sent an event longer than this gateway takes."))
+			}
 		}
 		switch {
 		case err == io.EOF:

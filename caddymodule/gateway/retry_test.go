@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,4 +232,77 @@ func TestATightDeadlineBlamesNobody(t *testing.T) {
 			l.quiet(t)
 		})
 	}
+}
+
+// However often an exchange goes over a combo within its combo, and whoever was full
+// when its turn came, the inner one has its time once.
+func TestAnInnerDeadlineIsNotExtended(t *testing.T) {
+	t.Parallel()
+	nested := func(o *gateway.Options, deadline time.Duration, inner ...string) {
+		o.Declared.Combos = []store.Combo{{Name: "inner", Models: inner, Deadline: deadline}, {Name: "all", Models: []string{"inner", "c/m"}}}
+		o.Times = gateway.Times{Connect: 3 * time.Hour, FirstContent: 3 * time.Hour, Exchange: 4 * time.Hour}
+	}
+	t.Run("by another round", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var used time.Duration
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				if id == "a1" {
+					began := time.Now()
+					defer func() { used += time.Since(began) }()
+					if err := waits(r, 9*time.Second); err != nil {
+						return nil, err
+					}
+				}
+				return fails(500, "x")
+			}, func(o *gateway.Options) { nested(o, 10*time.Second, "a/m") }, "a", "c")
+			if l.chat(t, "all"); used > 10*time.Second {
+				t.Errorf("it had %v of 10s", used)
+			}
+			l.quiet(t)
+		})
+	})
+	t.Run("by a queue", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				if id == "c1" {
+					return fails(500, "x")
+				}
+				return nil, waits(r, time.Hour)
+			}, func(o *gateway.Options) {
+				nested(o, 20*time.Second, "a/m", "b/m")
+				o.Retry.Rounds = -1
+				o.Declared.Providers["a"] = gateway.Settings{MaxConcurrent: 1, QueueTime: 2 * time.Hour}
+				o.Declared.Providers["b"] = gateway.Settings{Times: gateway.Times{FirstContent: 5 * time.Second}}
+			}, "a", "b", "c")
+			var first sync.WaitGroup
+			first.Go(func() { l.chat(t, "a/x") })
+			synctest.Wait()
+			began := time.Now()
+			w := l.chat(t, "all")
+			if took := time.Since(began); took != 20*time.Second || w.Code < 500 {
+				t.Errorf("after %v: %d %s, asked %s", took, w.Code, w.Body, l.took())
+			}
+			first.Wait()
+			l.quiet(t)
+		})
+	})
+	t.Run("and the trace is true", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				if id == "a1" {
+					return nil, waits(r, time.Hour)
+				}
+				return answers(id, r)
+			}, func(o *gateway.Options) { nested(o, 10*time.Second, "a/m", "a/n") }, "a", "c")
+			l.chat(t, "all")
+			_, trace := l.last(t)
+			var passed []string
+			for _, p := range trace.Passed {
+				passed = append(passed, p.Model+" "+p.Reason)
+			}
+			if got := strings.Join(passed, ", "); got != "n deadline" {
+				t.Errorf("passed over: %s", got)
+			}
+		})
+	})
 }

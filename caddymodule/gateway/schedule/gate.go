@@ -27,6 +27,9 @@ var ErrFull = errors.New("too many requests wait already")
 // ErrWaited says that no place came free in time.
 var ErrWaited = errors.New("no place came free in time")
 
+// ErrOver says that the time of the combos was over before a place came free.
+var ErrOver = errors.New("the combo's time is over")
+
 // The defaults of a queue.
 const (
 	DefaultQueue     = 100
@@ -53,6 +56,10 @@ func (p *Pass) Wait(ctx context.Context) (*Ticket, error) {
 	if len(p.full) == 0 {
 		return nil, nil
 	}
+	end := p.fullUntil()
+	if len(p.full) == 0 {
+		return nil, ErrOver
+	}
 	b := p.board
 	w := &waiter{now: p.now, got: make(chan *Ticket, 1)}
 	var longest time.Duration
@@ -72,6 +79,10 @@ func (p *Pass) Wait(ctx context.Context) (*Ticket, error) {
 	b.gate.serve(b, p.now()) // a place may have come free since
 	b.gate.mu.Unlock()
 
+	var tooLate error = ErrWaited
+	if left := end.Sub(p.now()); !end.IsZero() && left < longest {
+		longest, tooLate = left, ErrOver
+	}
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	var err error
@@ -82,7 +93,7 @@ func (p *Pass) Wait(ctx context.Context) (*Ticket, error) {
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-timer.C:
-		err = ErrWaited
+		err = tooLate
 	}
 	b.gate.mu.Lock()
 	gone := b.gate.remove(w)
@@ -98,6 +109,31 @@ func (p *Pass) Wait(ctx context.Context) (*Ticket, error) {
 		}
 	}
 	return nil, err
+}
+
+// fullUntil forgets those that were full and whose combo's time is over, and says
+// when it is for the last of the others; zero is never.
+func (p *Pass) fullUntil() (last time.Time) {
+	if !p.plan.bounded {
+		return time.Time{}
+	}
+	now, never := p.now(), false
+	p.full = slices.DeleteFunc(p.full, func(c Candidate) bool {
+		until := p.untilFor(c.Target)
+		switch {
+		case until.IsZero():
+			never = true
+		case !now.Before(until):
+			return true
+		case until.After(last):
+			last = until
+		}
+		return false
+	})
+	if never {
+		return time.Time{}
+	}
+	return last
 }
 
 // waited takes who was had from those to wait for.

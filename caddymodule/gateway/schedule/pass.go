@@ -23,6 +23,10 @@ type Pass struct {
 	// Skipped, if it is set, is told who was passed over and why.
 	Skipped func(c Candidate, reason string, until time.Time)
 
+	// Ends is when the time of the combos is over that have such a limit and were
+	// come to. Passes of one exchange share it. Nil is none yet.
+	Ends map[*Plan]time.Time
+
 	// Now is the clock. Nil is the system's.
 	Now func() time.Time
 
@@ -31,8 +35,6 @@ type Pass struct {
 	stack []cursor
 	round uint8 // 0: not begun; 1: those who are able; 2: the rest
 	rest  bool  // there is a rest
-
-	begun map[*Plan]time.Time // when the pass came to those that have a limit of time
 
 	first taken
 	taken map[taken]struct{} // all but the first
@@ -91,10 +93,44 @@ func (p *Pass) untilFor(t Target) time.Time {
 	if !p.plan.bounded {
 		return time.Time{}
 	}
-	if d, _ := p.plan.within(t); d > 0 {
-		return p.now().Add(d)
+	until, _ := p.within(p.plan, t)
+	return until
+}
+
+// within returns when the time of the combos on the way to a target is over, zero if
+// never, and whether the target is there. Where several ways lead to it, the one that
+// leaves most time counts.
+func (p *Pass) within(plan *Plan, t Target) (until time.Time, there bool) {
+	if len(plan.Members) == 0 {
+		return time.Time{}, plan.Target == t
 	}
-	return time.Time{}
+	for _, m := range plan.Members {
+		u, ok := p.within(m, t)
+		if !ok {
+			continue
+		}
+		if u = sooner(u, p.endOf(plan)); !there || u.IsZero() || !until.IsZero() && u.After(until) {
+			until = u
+		}
+		there = true
+	}
+	return until, there
+}
+
+// endOf says when a combo's time is over, which begins when it is first come to.
+func (p *Pass) endOf(plan *Plan) time.Time {
+	if plan.Within <= 0 {
+		return time.Time{}
+	}
+	end, ok := p.Ends[plan]
+	if !ok {
+		if p.Ends == nil {
+			p.Ends = make(map[*Plan]time.Time)
+		}
+		end = p.now().Add(plan.Within)
+		p.Ends[plan] = end
+	}
+	return end
 }
 
 // sooner returns the earlier of two times, of which zero is never.
@@ -103,19 +139,6 @@ func sooner(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// began returns when the pass came to a combo first.
-func (p *Pass) began(plan *Plan) time.Time {
-	at, ok := p.begun[plan]
-	if !ok {
-		if p.begun == nil {
-			p.begun = make(map[*Plan]time.Time)
-		}
-		at = p.now()
-		p.begun[plan] = at
-	}
-	return at
 }
 
 // expire leaves the combos whose time is over.
@@ -127,7 +150,9 @@ func (p *Pass) expire() {
 	for i := range p.stack {
 		if until := p.stack[i].until; !until.IsZero() && !now.Before(until) {
 			p.stack[i].plan.Targets(func(l *Plan) bool {
-				p.skip(Candidate{Target: l.Target}, "deadline", time.Time{})
+				if !p.came(l.Target) {
+					p.skip(Candidate{Target: l.Target}, "deadline", time.Time{})
+				}
 				return true
 			})
 			p.stack = p.stack[:i]
@@ -195,6 +220,19 @@ func (p *Pass) note(t taken) bool {
 	return true
 }
 
+// came says that a connection of the target had its turn.
+func (p *Pass) came(t Target) bool {
+	for _, tier := range t.Provider.offering(t.Model) {
+		for _, c := range tier.connections {
+			k := taken{c, t.Model}
+			if _, ok := p.taken[k]; ok || k == p.first {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Soonest is when the first of those that were set aside may be asked, and why it
 // is; zero if none was.
 func (p *Pass) Soonest() (time.Time, string) { return p.soonest, p.reason }
@@ -236,8 +274,8 @@ func (p *Pass) More() bool {
 
 // next returns the next candidate in order, whatever its standing.
 func (p *Pass) next() (Candidate, bool) {
-	p.expire()
 	for {
+		p.expire()
 		if len(p.stack) == 0 {
 			if p.round == 2 || p.round == 1 && !p.rest {
 				return Candidate{}, false
@@ -265,12 +303,7 @@ func (p *Pass) next() (Candidate, bool) {
 
 func (p *Pass) push(plan *Plan) {
 	if len(plan.Members) > 0 {
-		c := cursor{plan: plan, order: plan.order(p.board)}
-		if plan.Within > 0 {
-			c.until = p.began(plan).Add(plan.Within)
-		}
-		p.stack = append(p.stack, c)
-		p.expire()
+		p.stack = append(p.stack, cursor{plan: plan, until: p.endOf(plan), order: plan.order(p.board)})
 		return
 	}
 	if plan.Target.Provider == nil || slices.Contains(p.left, plan.Target) {

@@ -196,29 +196,6 @@ func (p *Plan) Limit(d time.Duration) {
 	p.Within, p.bounded = d, p.bounded || d > 0
 }
 
-// within returns the tightest limit of time on the way to a target, 0 if there is
-// none, and whether the target is there. Where several ways lead to it, the one that
-// leaves most time counts.
-func (p *Plan) within(t Target) (limit time.Duration, there bool) {
-	if len(p.Members) == 0 {
-		return 0, p.Target == t
-	}
-	for _, m := range p.Members {
-		d, ok := m.within(t)
-		if !ok {
-			continue
-		}
-		if p.Within > 0 && (d == 0 || d > p.Within) {
-			d = p.Within
-		}
-		if !there || d == 0 || limit > 0 && d > limit {
-			limit = d
-		}
-		there = true
-	}
-	return limit, there
-}
-
 // Targets calls visit for all targets of the plan.
 func (p *Plan) Targets(visit func(*Plan) bool) bool {
 	if len(p.Members) == 0 {
