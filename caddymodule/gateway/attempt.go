@@ -139,15 +139,19 @@ func (a *attempt) end(f *failure) {
 		if f.fault.Reason == reasonDeadline && now.Sub(a.began) < a.patience() {
 			v.Place = schedule.Nowhere // it had hardly any time
 		}
-		mark := a.Fail(v, now)
-		if mark != nil {
-			x.g.setAside(x.ctx, mark)
-			if f.fault.After == 0 {
-				f.fault.After = mark.Until.Sub(now) // the provider named no time; we do
+		if x.call.op == provider.CountTokens && v.Place != schedule.AtProvider {
+			v.Place = schedule.Nowhere // whoever cannot count may yet answer
+		}
+		marks := a.Fail(v, now)
+		for i := range marks {
+			x.g.setAside(x.ctx, &marks[i])
+			// Somebody is asked again at the latest then, whatever time was named.
+			if at := marks[i].Probe.Sub(now); f.fault.After == 0 || at < f.fault.After {
+				f.fault.After = at
 			}
 		}
 		switch {
-		case f.cheap && mark == nil:
+		case f.cheap && len(marks) == 0:
 			x.failed.cheap = true
 		case f.fault.Scope == fault.Provider || f.fault.Scope == fault.Model:
 			x.failed.dear = append(x.failed.dear, a.Candidate)

@@ -100,7 +100,7 @@ func (f *failure) nobodyThere() bool {
 
 // verdict is what the failure means for who was asked.
 func (f *failure) verdict() schedule.Verdict {
-	v := schedule.Verdict{Reason: f.fault.Reason, After: f.fault.After, Pause: f.fault.Pause}
+	v := schedule.Verdict{Reason: f.fault.Reason, After: f.fault.After, Pause: f.fault.Pause, Several: f.fault.Weak}
 	switch f.fault.Scope {
 	case fault.Model:
 		v.Place = schedule.AtModel

@@ -81,6 +81,9 @@ type Fault struct {
 	// ThisModel says that the connection may still be good for other models, as
 	// it is when a limit of rate is reached: those are counted for each model.
 	ThisModel bool
+	// Weak says that it may as well be about what was asked for, so that only several
+	// in a row tell something about the account.
+	Weak bool
 	// Final says that the same request cannot succeed at this target however
 	// soon it is sent again, so that a client should not try.
 	Final bool

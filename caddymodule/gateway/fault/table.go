@@ -28,8 +28,14 @@ var (
 	limited    = Fault{Scope: Connection, Reason: RateLimited, ThisModel: true}
 	spent      = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, Final: true}
 	spentModel = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, ThisModel: true, Final: true}
-	wrongKey   = Fault{Scope: Connection, Reason: Unauthorized, Pause: 5 * time.Minute, Final: true}
-	barred     = Fault{Scope: Connection, Reason: Forbidden, Pause: 5 * time.Minute, Final: true}
+	// The request may ask for less.
+	unaffordable = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, ThisModel: true, Weak: true}
+
+	wrongKey = Fault{Scope: Connection, Reason: Unauthorized, Pause: 5 * time.Minute, Final: true}
+	barred   = Fault{Scope: Connection, Reason: Forbidden, Pause: 5 * time.Minute, Final: true}
+	// It says no more than that this is not allowed, whatever this is.
+	refused = Fault{Scope: Connection, Reason: Forbidden, Pause: 5 * time.Minute, ThisModel: true, Weak: true, Final: true}
+	missing = Fault{Scope: Model, Reason: ModelUnavailable, Pause: 10 * time.Minute, Weak: true, Final: true}
 	// The connection, not the provider: another may go by another proxy.
 	notHere = Fault{Scope: Connection, Reason: Region, Pause: 30 * time.Minute, Elsewhere: true, Final: true}
 
@@ -94,6 +100,10 @@ var byWords = []rule{
 	// Where we are.
 	{codes: []string{"unsupportedcountryregionterritory", markLocation}, fault: notHere},
 
+	// A thing that the request names and the account does not have.
+	{statuses: []int{403, 404}, says: []string{"cachedcontent", "cached content", "access file", "access the file", "^file_", "^file-", "^file with", "^the file"}, fault: rejected},
+	{statuses: []int{403}, says: []string{"^you are not allowed to generate embeddings", "^you are not allowed to sample"}, fault: unsupported},
+
 	// A right to one model.
 	{codes: []string{markLimitZero}, fault: nothing},
 	{codes: []string{markOneModel}, fault: forbidden},
@@ -107,6 +117,7 @@ var byWords = []rule{
 	{codes: []string{markPerDay}, fault: spentModel},
 	{codes: []string{markPerMinute}, fault: limited},
 	{codes: []string{"insufficientquota", "insufficientbalance", "insufficientcredits", "insufficientfunds", "billingerror", "billinghardlimitreached", "billingnotactive", "exceededcurrentquotaerror", "creditsexhausted", "paymentrequired", "usagelimitreached", "usagelimitexceeded", "quotaexhausted", "1113", "1308"}, fault: spent},
+	{statuses: []int{402, 403}, says: []string{"fewer max_tokens", "can only afford"}, fault: unaffordable},
 	{statuses: []int{402}, fault: spent},
 	{statuses: []int{401, 403, 429}, says: []string{"insufficient balance", "insufficient credit", "insufficient funds", "credit balance", "out of credits", "used all available credits", "spending limit", "余额不足", "please recharge"}, fault: spent},
 	{statuses: []int{0, 400}, says: []string{"^your credit balance is too low", "^you have reached your specified api usage limits", "^insufficient balance"}, fault: spent},
@@ -132,7 +143,7 @@ var byWords = []rule{
 	{codes: []string{"modelnotfound", "modelnotavailable", "modelnotsupported", "modeldecommissioned", "modeldeprecated", "deprecatedmodel", "unknownmodel", "invalidmodel", "unsupportedmodel", "modelnotactive", "deploymentnotfound", "resourcenotfoundexception", "1211"}, fault: noModel},
 	{statuses: []int{400, 404}, says: []string{"^no endpoints found that", "^no endpoints available that"}, fault: unsupported},
 	{statuses: badRequest, says: []string{"^the requested model is not supported", "^the provided model identifier is invalid", "^invocation of model id", "is not a valid model id$"}, fault: noModel},
-	{statuses: badRequest, says: []string{"not support", "unsupported"}, fault: unsupported},
+	{statuses: badRequest, says: []string{"not support", "unsupported", "this model supports at most", "only supported by"}, fault: unsupported},
 	{statuses: badRequest, says: []string{"^the model `", "^model not exist", "^unknown model", "^invalid model", "^no such model", "^model not found"}, fault: noModel},
 	{statuses: []int{500, 503}, says: []string{"requires more system memory", "llama runner process"}, fault: notLoaded},
 
@@ -156,7 +167,7 @@ var byWords = []rule{
 
 	// The widest words come last.
 	{statuses: []int{0, 400, 409, 411, 414, 415, 422, 500, 502, 503}, codes: []string{"invalidrequesterror", "invalidrequest", "invalidargument", "outofrange", "failedprecondition", "validationexception", "badrequest", "badrequesterror", "unprocessableentity"}, fault: rejected},
-	{statuses: []int{0, 400, 403, 500}, codes: []string{"permissionerror", "permissiondenied", "accessdeniedexception", "accessdenied", "forbidden"}, fault: barred},
+	{statuses: []int{0, 400, 403, 500}, codes: []string{"permissionerror", "permissiondenied", "accessdeniedexception", "accessdenied", "forbidden"}, fault: refused},
 }
 
 // match returns what the first rule that fits comes to.
@@ -199,9 +210,9 @@ func ofStatus(status int) Fault {
 	case 402:
 		return spent
 	case 403:
-		return barred
+		return refused
 	case 404, 410:
-		return noModel
+		return missing
 	case 405:
 		return wrongURL
 	case 413:

@@ -78,6 +78,9 @@ type Verdict struct {
 	After time.Duration
 	// Pause is the first pause where it did not, 0 is FirstPause.
 	Pause time.Duration
+	// Several says that one failure proves little: as at a provider, only several in
+	// a row set aside.
+	Several bool
 }
 
 // set notes the failure of an attempt, which was perhaps the probe and began when it
@@ -96,7 +99,7 @@ func (s *Standing) set(v Verdict, probe bool, began, now time.Time, jitter float
 	}
 	before := a.Until
 	a.Since, a.Reason = now, v.Reason
-	breaker := v.Place == AtProvider || v.Place == AtTarget
+	breaker := v.Several || v.Place == AtProvider || v.Place == AtTarget
 	first, longest := v.Pause, MaxPause
 	if first == 0 {
 		first = FirstPause
@@ -107,7 +110,7 @@ func (s *Standing) set(v Verdict, probe bool, began, now time.Time, jitter float
 		if a.Row < BreakerOpens && v.After == 0 {
 			return false
 		}
-		first, longest = BreakerPause, maxBreaker
+		first, longest = max(v.Pause, BreakerPause), max(v.Pause, maxBreaker)
 		row = max(0, a.Row-BreakerOpens)
 	}
 	pause := first << min(row, 12)

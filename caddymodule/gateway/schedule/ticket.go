@@ -131,37 +131,70 @@ func (t *Ticket) Done(now time.Time) {
 }
 
 // Fail gives the place back and sets aside what the verdict says. It returns what
-// is newly set aside, or nil.
-func (t *Ticket) Fail(v Verdict, now time.Time) (mark *Mark) {
+// is newly set aside.
+func (t *Ticket) Fail(v Verdict, now time.Time) (marks []Mark) {
 	if t.closed {
 		return nil
 	}
-	var s *Standing
-	switch v.Place {
-	case AtProvider:
-		s = t.Provider.standing
-	case AtTarget:
-		s = t.board.standing(Subject{Provider: t.Provider.Name, Model: t.Model})
-	case AtConnection:
-		s = t.Connection.standing
-	case AtModel:
-		s = t.board.standing(Subject{t.Provider.Name, t.Connection.ID, t.Model})
-	}
-	if s != nil && !t.Provider.Rehearsal {
-		probe := slices.Index(t.probes[:], s)
-		news := s.set(v, probe >= 0, t.began, now, t.board.rand())
-		if probe >= 0 {
-			t.probes[probe] = nil
-		}
-		t.board.changed.Add(1)
-		if news {
-			s.mu.Lock()
-			mark = &Mark{s.subject, s.aside}
-			s.mu.Unlock()
+	if !t.Provider.Rehearsal && v.Place != Nowhere {
+		for _, v := range t.spread(v) {
+			if m := t.set(v, now); m != nil {
+				marks = append(marks, *m)
+			}
 		}
 	}
 	t.Done(now)
-	return mark
+	return marks
+}
+
+// spread says where a failure counts. If a provider has several connections, what
+// looks like its own fault may be that of one of them, or of the way to it: both
+// counts are kept, and the success of another connection ends only the provider's.
+func (t *Ticket) spread(v Verdict) []Verdict {
+	one := v
+	switch {
+	case len(t.Provider.list) < 2:
+		return []Verdict{v}
+	case v.Place == AtProvider:
+		one.Place = AtConnection
+	case v.Place == AtTarget:
+		one.Place = AtModel
+	default:
+		return []Verdict{v}
+	}
+	// Who names a time means itself, as far as is known.
+	one.Several, v.After = v.After == 0, 0
+	return []Verdict{one, v}
+}
+
+// set notes a failure at one place, and returns what is newly set aside, or nil.
+func (t *Ticket) set(v Verdict, now time.Time) *Mark {
+	s := t.at(v.Place)
+	probe := slices.Index(t.probes[:], s)
+	news := s.set(v, probe >= 0, t.began, now, t.board.rand())
+	if probe >= 0 {
+		t.probes[probe] = nil
+	}
+	t.board.changed.Add(1)
+	if !news {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Mark{s.subject, s.aside}
+}
+
+// at returns the standing of a place.
+func (t *Ticket) at(p Place) *Standing {
+	switch p {
+	case AtProvider:
+		return t.Provider.standing
+	case AtTarget:
+		return t.board.standing(Subject{Provider: t.Provider.Name, Model: t.Model})
+	case AtConnection:
+		return t.Connection.standing
+	}
+	return t.board.standing(Subject{t.Provider.Name, t.Connection.ID, t.Model})
 }
 
 // Pace is the average time to first content of late of the candidate's model, 0 if

@@ -1,0 +1,135 @@
+package gateway_test
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nine-router/nine-router/caddymodule/gateway"
+)
+
+// An account that fails while others of the same provider work is left alone after
+// several failures in a row, however it fails, and nobody else is.
+func TestOneBadAccountAmongGoodOnes(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]script{
+		"server error": func(string, *http.Request) (*http.Response, error) { return fails(500, "an error") },
+		"a page":       func(string, *http.Request) (*http.Response, error) { return respond(403, "text/html", "<html>no</html>") },
+		"empty":        func(string, *http.Request) (*http.Response, error) { return respond(200, "text/event-stream", done) },
+		"redirect":     func(string, *http.Request) (*http.Response, error) { return fails(302, "", "Location", "http://elsewhere.test") },
+		"reset": func(string, *http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}
+		},
+		"stall": func(_ string, r *http.Request) (*http.Response, error) { return nil, waits(r, time.Hour) },
+		"forbidden": func(string, *http.Request) (*http.Response, error) {
+			return respond(403, "application/json", `{"error":{"message":"This is not allowed.","type":"invalid_request_error"}}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+					if id == "a1" {
+						return fails(id, r)
+					}
+					return answers(id, r)
+				}, func(o *gateway.Options) { o.Retry.Rounds = -1 }, "a2")
+				for i := range 12 {
+					time.Sleep(time.Millisecond)
+					if w := l.chat(t, "a/m"); w.Code != 200 {
+						t.Fatalf("request %d: %d %s", i, w.Code, w.Body)
+					}
+				}
+				asked := strings.Fields(l.took())
+				bad := 0
+				for _, id := range asked {
+					if id == "a1" {
+						bad++
+					}
+				}
+				if bad != 5 {
+					t.Errorf("the bad one was asked %d times of 12", bad)
+				}
+				for _, r := range l.board.Reports() {
+					if r.Connection != "a1" && r.Aside != nil && !r.Aside.Until.IsZero() {
+						t.Errorf("set aside as well: %+v", r)
+					}
+				}
+				// It is tried again, by one.
+				l.took()
+				time.Sleep(10 * time.Minute)
+				l.chat(t, "a/m")
+				l.chat(t, "a/m")
+				if got := l.took(); got != "a1 a2 a2" {
+					t.Errorf("ten minutes later %s", got)
+				}
+				l.quiet(t)
+			})
+		})
+	}
+}
+
+// Who asks to be left alone for a time speaks for itself: the others go on, in the
+// same exchange.
+func TestATimeThatOneAccountNamesBindsNobodyElse(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{500, 503, 529} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				if id == "a1" {
+					return fails(status, "draining", "Retry-After", "3600")
+				}
+				return answers(id, r)
+			}, nil, "a3")
+			for range 4 {
+				if w := l.chat(t, "a/m"); w.Code != 200 {
+					t.Errorf("%d: %d %s", status, w.Code, w.Body)
+				}
+			}
+			if got := l.took(); strings.Count(got, "a1") != 1 {
+				t.Errorf("%d: asked %s", status, got)
+			}
+			l.quiet(t)
+		})
+	}
+}
+
+// A request that its client may not make sets no account aside, neither for that
+// client nor for the others.
+func TestARequestThatIsNotAllowedPunishesNobody(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"embeddings":  {403, `{"error":{"message":"You are not allowed to generate embeddings from this model","type":"invalid_request_error","param":null,"code":null}}`},
+		"a file":      {403, `{"error":{"message":"You do not have permission to access file file-abc.","type":"invalid_request_error","param":"file_id","code":null}}`},
+		"a lost file": {404, `{"type":"error","error":{"type":"not_found_error","message":"file_abc not found"}}`},
+		"a cache":     {403, `{"error":{"code":403,"message":"CachedContent not found (or permission denied)","status":"PERMISSION_DENIED"}}`},
+		"credits":     {402, `{"error":{"code":402,"message":"This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 1200."}}`},
+		"anything":    {403, `{"error":{"message":"No.","type":"invalid_request_error"}}`},
+		"something":   {404, `{"error":{"message":"There is no such thing.","type":"not_found"}}`},
+	} {
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			if r.Header.Get("X-Bad") == "" && strings.Contains(r.URL.Path, "embeddings") {
+				return respond(answer.status, "application/json", answer.body)
+			}
+			return answers(id, r)
+		}, nil, "a3")
+		if w := l.post(t, "/v1/embeddings", `{"model":"a/m","input":"x"}`); w.Code < 400 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if w := l.chat(t, "a/m"); w.Code != 200 {
+			t.Errorf("%s: and then %d %s", name, w.Code, w.Body)
+		}
+		for _, r := range l.board.Reports() {
+			if r.Aside != nil && !r.Aside.Until.IsZero() {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+	}
+}
