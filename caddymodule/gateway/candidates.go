@@ -81,8 +81,19 @@ func (x *exchange) soonest(pass *schedule.Pass, f *failure) *failure {
 	if f.fault.Scope == fault.Request || at.IsZero() {
 		return f
 	}
-	if after := time.Until(at); after > 0 && (f.fault.After == 0 || after < f.fault.After) {
+	after := max(time.Until(at), time.Millisecond)
+	x.failed.soonest = after
+	if f.fault.After == 0 || after < f.fault.After {
 		f.fault.After = after
+	}
+	switch {
+	case after > longAfter:
+	case f.rank() < rankProvider:
+		// That one account is refused, or has no such model, is of no use to a
+		// client whom another will answer soon.
+		return x.nobody(pass)
+	default:
+		f.fault.Final = false
 	}
 	return f
 }
@@ -92,7 +103,7 @@ func (x *exchange) nobody(pass *schedule.Pass) *failure {
 	at, reason := pass.Soonest()
 	if at.IsZero() && pass.Considered() {
 		// They are well again at this moment, or have had their try.
-		at, reason = time.Now().Add(time.Second), "full"
+		at, reason = time.Now().Add(time.Second), "busy"
 	}
 	if at.IsZero() {
 		for _, p := range x.trace.Passed {
@@ -106,7 +117,8 @@ func (x *exchange) nobody(pass *schedule.Pass) *failure {
 		}
 		return refusal(x.snap.unknownModel(x.env.model, x.key), "unknown_model")
 	}
-	f := &failure{fault: fault.Fault{Scope: fault.Connection, Reason: "set_aside", After: time.Until(at)}}
+	x.failed.soonest = max(time.Until(at), time.Millisecond)
+	f := &failure{unasked: true, fault: fault.Fault{Scope: fault.Connection, Reason: "set_aside", After: x.failed.soonest}}
 	f.err = &translate.Error{Status: http.StatusServiceUnavailable, Kind: translate.Overloaded, Code: "connections_set_aside"}
 	if reason == "rate_limited" || reason == "quota_spent" {
 		f.err.Status, f.err.Kind = http.StatusTooManyRequests, translate.RateLimited

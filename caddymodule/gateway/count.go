@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"net/http"
 	"strconv"
 
 	"github.com/valyala/fastjson"
 
+	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
 	"github.com/nine-router/nine-router/caddymodule/provider"
+	"github.com/nine-router/nine-router/store"
 	"github.com/nine-router/nine-router/translate"
 	"github.com/nine-router/nine-router/translate/tokens"
 )
@@ -51,14 +54,32 @@ func appendCount(b []byte, n int64, f translate.Format) []byte {
 
 // estimateTokens answers a count for a provider that cannot count. The header
 // says that it is an estimate, and by which vocabulary.
-func (a *attempt) estimateTokens() *failure {
-	x := a.x
+func (x *exchange) estimateTokens(model string) *failure {
 	if refused := x.decode(); refused != nil {
 		return refusal(refused, "malformed")
 	}
-	n, by := tokens.Estimate(x.request, a.Model)
+	n, by := tokens.Estimate(x.request, model)
 	x.w.Header().Set("X-Nine-Router-Estimate", by)
-	return a.deliverDocument(appendCount(nil, n, x.call.format))
+	x.rec.Outcome, x.rec.Status = store.Finished, http.StatusOK
+	x.record()
+	if err := x.out.document(nil, appendCount(nil, n, x.call.format)); err != nil {
+		return clientLeft()
+	}
+	return nil
+}
+
+// estimable says that a count which failed is as well estimated: nobody counted,
+// and it is not for a reason that the client has to know.
+func (f *failure) estimable() bool {
+	switch f.fault.Scope {
+	case fault.Provider, fault.Model, fault.Connection:
+		return true
+	case fault.Request:
+		return f.fault.Reason == fault.Unsupported
+	case fault.Gateway:
+		return f.fault.Reason == reasonFull
+	}
+	return false
 }
 
 // inputEstimate is what a client is told of its input before the provider has

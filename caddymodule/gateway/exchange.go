@@ -50,7 +50,9 @@ type exchange struct {
 		dear    []schedule.Candidate // they have had their try
 		refused []schedule.Target    // they want another request
 		beside  *failure             // of an attempt that had another beside it
+		soonest time.Duration        // until somebody returns who was passed over; 0 is nobody
 	}
+	waited   time.Duration      // for those who were set aside
 	reserved *limit.Reservation // nil if the key has no limits
 
 	out      client // what the client has been sent
@@ -116,7 +118,11 @@ func (x *exchange) run() *failure {
 	}
 	x.out.begin(x)
 	defer x.out.end()
-	return x.try()
+	f := x.try()
+	if x.call.op == provider.CountTokens && f != nil && f.estimable() {
+		return x.estimateTokens(x.rec.Model)
+	}
+	return f
 }
 
 // begun tells the observer of the exchange, once, and before it is told of its end:
@@ -133,13 +139,16 @@ func (x *exchange) begun() {
 func (x *exchange) try() *failure {
 	var worst *failure
 	for round := 0; ; round++ {
-		x.failed.cheap = false
+		x.failed.cheap, x.failed.soonest = false, 0
 		f := x.goOver(x.pass())
 		if f == nil {
 			return nil
 		}
+		if f.unasked && worst != nil {
+			f = worse(worst, f) // those who were asked have said more
+		}
 		worst = worse(worst, f)
-		if f.fault.Reason == "full" {
+		if f.fault.Reason == reasonFull {
 			return worst // somebody may have said more before there was no place
 		}
 		if f.final() || x.ctx.Err() != nil {
@@ -242,27 +251,36 @@ func (x *exchange) next(pass *schedule.Pass) (*schedule.Ticket, *failure) {
 	return nil, full(err)
 }
 
+const reasonFull = "full"
+
 // full is the failure of an exchange for which there was no place in time.
 func full(err error) *failure {
-	return &failure{fault: fault.Fault{Scope: fault.Gateway, Reason: "full", After: time.Second},
+	return &failure{fault: fault.Fault{Scope: fault.Gateway, Reason: reasonFull, After: time.Second},
 		err: &translate.Error{Status: http.StatusServiceUnavailable, Kind: translate.Overloaded, Code: "queue_full",
 			Message: "Every connection for this model has as many requests as it may have: " + err.Error() + "."}}
 }
 
 // again waits before another round, if there is to be one: those who have failed
-// cheaply are worth it, and those who are well again soon.
+// cheaply are worth it, once, and those who are well again soon, as long as a client
+// may be kept waiting.
 func (x *exchange) again(f *failure, round int) bool {
 	r := &x.g.o.Retry
-	if round >= r.Rounds || x.over() || f.decides() {
+	if x.over() || f.decides() {
 		return false
 	}
-	pause := r.BackOff << min(round, 10)
-	pause += time.Duration(x.g.rand() * float64(pause))
-	if !x.failed.cheap {
-		pause = f.fault.After
-		if pause <= 0 || pause > r.Wait || f.fault.Scope == fault.Request {
+	var pause time.Duration
+	if x.failed.cheap && round < r.Rounds {
+		pause = r.BackOff << min(round, 10)
+		pause += time.Duration(x.g.rand() * float64(pause))
+	} else {
+		pause = x.failed.soonest
+		if pause == 0 && f.fault.Scope == fault.Connection {
+			pause = f.fault.After
+		}
+		if pause <= 0 || x.waited+pause > r.Wait || f.fault.Scope == fault.Request {
 			return false
 		}
+		x.waited += pause
 	}
 	if !x.deadline.IsZero() && time.Until(x.deadline) <= pause {
 		return false

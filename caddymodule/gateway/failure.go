@@ -26,6 +26,8 @@ type failure struct {
 	// cheap says that the provider has failed before it did any work and named no
 	// time, so that the same is worth another try.
 	cheap bool
+	// unasked says that nobody was there to be asked.
+	unasked bool
 	// limits are those of the key that the client has come up against.
 	limits http.Header
 }
@@ -70,22 +72,31 @@ func worse(a, b *failure) *failure {
 	return best
 }
 
-// rank is how much a failure tells the client of what it can do.
+// The ranks of failures by how much they tell the client of what it can do.
+const (
+	rankGateway = iota
+	rankModel
+	rankAccount
+	rankProvider
+	rankLimited
+	rankRequest
+)
+
 func (f *failure) rank() int {
 	switch f.fault.Scope {
 	case fault.Request:
-		return 5
+		return rankRequest
 	case fault.Connection:
-		if f.fault.Reason == "rate_limited" {
-			return 4
+		if f.fault.Reason == fault.RateLimited {
+			return rankLimited
 		}
-		return 2
+		return rankAccount
 	case fault.Provider:
-		return 3
+		return rankProvider
 	case fault.Model:
-		return 1
+		return rankModel
 	}
-	return 0
+	return rankGateway
 }
 
 // nobodyThere says that the provider as a whole is at fault, not one of its models:

@@ -326,7 +326,8 @@ func (a *attempt) deliver() *failure {
 	switch {
 	case x.call.op == provider.Chat, a.compacts():
 	case x.call.op == provider.CountTokens && a.found.resp == nil:
-		return a.estimateTokens()
+		a.note()
+		return x.estimateTokens(a.Model)
 	case x.call.op == provider.CountTokens:
 		return a.deliverCount()
 	case x.call.op == provider.Embed:

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +20,13 @@ func TestOneBadAccountAmongGoodOnes(t *testing.T) {
 	t.Parallel()
 	for name, fails := range map[string]script{
 		"server error": func(string, *http.Request) (*http.Response, error) { return fails(500, "an error") },
-		"a page":       func(string, *http.Request) (*http.Response, error) { return respond(403, "text/html", "<html>no</html>") },
-		"empty":        func(string, *http.Request) (*http.Response, error) { return respond(200, "text/event-stream", done) },
-		"redirect":     func(string, *http.Request) (*http.Response, error) { return fails(302, "", "Location", "http://elsewhere.test") },
+		"a page": func(string, *http.Request) (*http.Response, error) {
+			return respond(403, "text/html", "<html>no</html>")
+		},
+		"empty": func(string, *http.Request) (*http.Response, error) { return respond(200, "text/event-stream", done) },
+		"redirect": func(string, *http.Request) (*http.Response, error) {
+			return fails(302, "", "Location", "http://elsewhere.test")
+		},
 		"reset": func(string, *http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}
 		},
@@ -132,4 +138,114 @@ func TestARequestThatIsNotAllowedPunishesNobody(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A count that a provider does not give is estimated, whatever the provider says
+// instead, and says nothing of how it chats.
+func TestACountThatIsNotGivenIsEstimated(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"no such path":     {404, `{"error":"Not Found"}`},
+		"a page":           {404, "<html>"},
+		"no such method":   {405, ``},
+		"not implemented":  {501, `{"error":{"message":"no"}}`},
+		"unsupported":      {400, `{"type":"error","error":{"type":"invalid_request_error","message":"count_tokens is not supported"}}`},
+		"forbidden":        {403, `{"error":{"message":"no"}}`},
+		"a server's error": {500, `oops`},
+		"limited":          {429, `{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}`},
+		"no count":         {200, `{}`},
+	} {
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "count_tokens") {
+				return respond(answer.status, "application/json", answer.body)
+			}
+			return respond(200, "application/json", `{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"yes"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}`)
+		}, func(o *gateway.Options) { o.Declared.Nodes[0].Format = "anthropic" }, "a2")
+		for range 8 {
+			w := l.post(t, "/v1/messages/count_tokens", `{"model":"a/m","messages":[{"role":"user","content":"how many tokens are these?"}]}`)
+			if w.Code != 200 || !strings.Contains(w.Body.String(), `"input_tokens":`) || w.Header().Get("X-Nine-Router-Estimate") == "" {
+				t.Fatalf("%s: %d %v %s", name, w.Code, w.Header(), w.Body)
+			}
+		}
+		if w := l.post(t, "/v1/messages", `{"model":"a/m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`); w.Code != 200 {
+			t.Errorf("%s: and a chat got %d %s", name, w.Code, w.Body)
+		}
+	}
+	l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+		return respond(400, "application/json", `{"type":"error","error":{"type":"invalid_request_error","message":"messages: at least one is needed"}}`)
+	}, func(o *gateway.Options) { o.Declared.Nodes[0].Format = "anthropic" }, "a")
+	if w := l.post(t, "/v1/messages/count_tokens", `{"model":"a/m","messages":[{"role":"user","content":"x"}]}`); w.Code != 400 {
+		t.Errorf("a bad request got %d %s", w.Code, w.Body)
+	}
+}
+
+// Whoever will be answered soon is told when, not that an account is refused.
+func TestWhoReturnsSoonIsWorthWaitingFor(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 402, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				if id == "a1" {
+					return fails(429, "slow down", "Retry-After", "7")
+				}
+				return fails(status, "The model is none of ours.")
+			}, nil, "a", "b")
+			l.chat(t, "a/m")
+			time.Sleep(time.Second)
+			w := l.chat(t, "all")
+			if w.Code != 429 || w.Header().Get("X-Should-Retry") != "" || w.Header().Get("Retry-After") != "6" {
+				t.Errorf("%d: %d %v %s", status, w.Code, w.Header(), w.Body)
+			}
+			l.quiet(t)
+		})
+	}
+}
+
+// Those who wait for somebody who is set aside wait for the one that probes as well,
+// and nobody waits for who has had its try.
+func TestWaitingForWhoReturns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			if first {
+				first = false
+				return fails(429, "slow down", "Retry-After", "2")
+			}
+			if err := waits(r, time.Second); err != nil {
+				return nil, err
+			}
+			return answers(id, r)
+		}, func(o *gateway.Options) { o.Retry.Wait = 6 * time.Second }, "a")
+		var all sync.WaitGroup
+		var good atomic.Int32
+		for range 6 {
+			all.Go(func() {
+				if w := l.chat(t, "a/m"); w.Code == 200 {
+					good.Add(1)
+				} else {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		if good.Load() != 6 {
+			t.Errorf("%d of 6 were answered", good.Load())
+		}
+		l.quiet(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			return fails(502, "Provider returned error", "Retry-After", "2")
+		}, func(o *gateway.Options) { o.Retry.Wait = 6 * time.Second }, "a")
+		began := time.Now()
+		if w := l.chat(t, "a/m"); w.Code != 502 || time.Since(began) > time.Second || !strings.Contains(w.Body.String(), "Provider returned error") {
+			t.Errorf("after %v: %d %s", time.Since(began), w.Code, w.Body)
+		}
+		l.quiet(t)
+	})
 }
