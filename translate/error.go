@@ -1,6 +1,9 @@
 package translate
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An ErrorKind is what went wrong, in words that every format has its own for.
 type ErrorKind string
@@ -33,6 +36,10 @@ type Error struct {
 	// Details is JSON that the provider put beside the message for programs, in
 	// formats that have a place for it; empty without.
 	Details string
+
+	// RetryAfter is when the client may try again, 0 if that is not known. Google's
+	// clients look for it in the body.
+	RetryAfter time.Duration
 
 	// RequestID names the exchange. Formats whose error bodies have a place for
 	// it carry it there.

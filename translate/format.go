@@ -115,6 +115,10 @@ type EncodeOptions struct {
 	// gave none.
 	Created int64
 
+	// Sequence is the number of the first event, for formats that count them
+	// (Responses).
+	Sequence int64
+
 	// InputEstimate is the number of input tokens to announce at the start
 	// where the provider tells the input only at the end. Zero announces zero.
 	InputEstimate int64

@@ -68,7 +68,8 @@ type attempt struct {
 	content bool    // the client has been sent content
 	ended   bool
 
-	searched int // bytes of held in which no event ends
+	searched int   // bytes of held in which no event ends
+	sequence int64 // of the last event that was passed on, in Responses
 }
 
 // The phases of an attempt, each with its limit of time.

@@ -193,11 +193,24 @@ func (c *client) stream(upstream http.Header, piece []byte) error {
 	return c.rc.Flush()
 }
 
-// failInStream ends a stream that has begun with the format's own error.
-func (c *client) failInStream(e *translate.Error) {
+// failInStream ends a stream that has begun with the format's own error. a is the
+// attempt whose bytes were passed on, or nil.
+func (c *client) failInStream(e *translate.Error, a *attempt) {
 	told := *e
 	told.RequestID = c.x.rec.ID
-	enc := c.x.codec.NewEncoder(translate.EncodeOptions{Stream: true, List: c.x.call.array, Request: c.x.request})
+	o := translate.EncodeOptions{Stream: true, List: c.x.call.array, Request: c.x.request}
+	if a == nil || a.seen.begun == nil || a.seen.begun.Kind == 0 {
+		enc := c.x.codec.NewEncoder(o)
+		enc.Fail(&told)
+		c.stream(nil, enc.Bytes())
+		return
+	}
+	// The answer goes on as what it began. What tells of its beginning, in two
+	// events, the client has seen.
+	o.Sequence = a.sequence - 1
+	enc := c.x.codec.NewEncoder(o)
+	enc.Event(a.seen.begun)
+	enc.Reset()
 	enc.Fail(&told)
 	c.stream(nil, enc.Bytes())
 }

@@ -324,7 +324,7 @@ func (x *exchange) fail(f *failure) {
 	if x.out.started() {
 		x.rec.Status = http.StatusOK
 		x.record()
-		x.out.failInStream(&told)
+		x.out.failInStream(&told, nil)
 		return
 	}
 	x.record()

@@ -162,6 +162,9 @@ func (f *failure) operators() translate.Error {
 			e.Status, e.Kind = http.StatusBadGateway, translate.ServerError
 		}
 	}
+	if e.Kind != f.err.Kind {
+		e.Type, e.Details = "", "" // they say what it was, not what it is for the client
+	}
 	return e
 }
 

@@ -35,8 +35,9 @@ type observer struct {
 	stop     translate.StopReason
 	ended    bool
 	failure  *translate.Error
-	memory   *rememberer // nil if there is nothing to remember
-	answer   string      // id of the answer, for the ids of its calls
+	memory   *rememberer      // nil if there is nothing to remember
+	answer   string           // id of the answer, for the ids of its calls
+	begun    *translate.Event // the answer's start, if it is wanted
 	calls    int
 }
 
@@ -58,6 +59,9 @@ func (o *observer) Event(e *translate.Event) error {
 		o.content = true
 	case translate.AnswerStart:
 		o.take(e.Usage)
+		if o.begun != nil {
+			*o.begun = translate.Event{Kind: e.Kind, ID: strings.Clone(e.ID), Name: strings.Clone(e.Name), Created: e.Created}
+		}
 	case translate.UsageUpdate:
 		o.take(e.Usage)
 	case translate.Finish:
@@ -115,8 +119,11 @@ func (a *attempt) read() *failure {
 	}
 	limits := x.g.o.Limits
 	asIs := a.passing && a.found.stream == x.rec.Stream && !x.call.array
-	if !asIs {
+	switch {
+	case !asIs:
 		a.translates()
+	case x.call.format == translate.Responses:
+		a.seen.begun = &translate.Event{}
 	}
 	a.decoder = a.codec().NewDecoder(&a.seen, translate.DecodeOptions{
 		Stream: a.found.stream, Listen: asIs, Whole: asIs && x.keeps(), MaxEvent: int(limits.Event), MaxBody: int(limits.Answer),
@@ -437,6 +444,9 @@ func (a *attempt) pass() error {
 	var err error
 	if whole > 0 {
 		whole += from
+		if a.seen.begun != nil {
+			a.counted(a.held[:whole])
+		}
 		err = a.x.out.stream(a.found.resp.Header, a.held[:whole])
 	}
 	a.held = a.held[:copy(a.held, a.held[whole:])]
@@ -533,8 +543,20 @@ func (a *attempt) failed(f *failure) *failure {
 		x.out.stream(nil, a.encoder.Bytes())
 		return f
 	}
-	x.out.failInStream(&told)
+	x.out.failInStream(&told, a)
 	return f
+}
+
+// counted notes the number of the last event that went out. In a text the name
+// would have backslashes.
+func (a *attempt) counted(events []byte) {
+	name := []byte(`"sequence_number":`)
+	if i := bytes.LastIndex(events, name); i >= 0 {
+		digits := bytes.TrimLeft(events[i+len(name):], " ")
+		if end := bytes.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end > 0 {
+			a.sequence, _ = strconv.ParseInt(string(digits[:end]), 10, 64)
+		}
+	}
 }
 
 // left is the failure of a client that cannot be written to.

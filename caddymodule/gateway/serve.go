@@ -223,7 +223,7 @@ var final = []translate.ErrorKind{
 // writeError answers with an error in the client's format.
 func (g *Gateway) writeError(w http.ResponseWriter, f translate.Format, e *translate.Error, id string, after time.Duration) int {
 	told := *e
-	told.RequestID = id
+	told.RequestID, told.RetryAfter = id, after
 	if told.Status < 400 || told.Status > 599 {
 		told.Status = told.Kind.Status()
 	}

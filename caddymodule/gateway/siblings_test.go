@@ -249,3 +249,27 @@ func TestWaitingForWhoReturns(t *testing.T) {
 		l.quiet(t)
 	})
 }
+
+// A failure within a stream of Responses whose bytes pass is told as the end of the
+// response that the client has seen begin.
+func TestAPassedResponseFailsAsItself(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+		return respond(200, "text/event-stream", `data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_7","model":"m-1","created_at":17}}
+
+data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"i"}}
+
+data: {"type":"response.output_text.delta","sequence_number":2,"output_index":0,"content_index":0,"delta":"a \"sequence_number\":9"}
+
+data: {"type":"response.output_text.delta","sequence_number":3,"output_index":0,"content_index":0,"delta":"b"}
+
+`)
+	}, func(o *gateway.Options) { o.Declared.Nodes[0].Format = "responses" }, "a")
+	text := l.post(t, "/v1/responses", `{"model":"a/m","stream":true,"input":"x"}`).Body.String()
+	_, end, _ := strings.Cut(text, `"delta":"b"}`)
+	for _, want := range []string{`"sequence_number":4`, `"sequence_number":5`, `"id":"resp_7"`, `"model":"m-1"`, `"created_at":17`, `"type":"response.failed"`} {
+		if !strings.Contains(end, want) {
+			t.Errorf("%s is missing in %s", want, end)
+		}
+	}
+}

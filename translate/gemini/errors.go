@@ -3,6 +3,7 @@ package gemini
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valyala/fastjson"
 
@@ -94,17 +95,33 @@ func (Codec) AppendError(dst []byte, e *translate.Error) []byte {
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = rawjson.AppendMember(dst, "message", e.Message)
 	dst = rawjson.AppendMember(dst, "status", word)
-	details := ""
-	if inner, ok := strings.CutPrefix(e.Details, "["); ok {
-		details = strings.TrimSuffix(inner, "]")
-	}
-	if details != "" || e.RequestID != "" {
-		dst = append(append(rawjson.AppendName(dst, "details"), '['), details...)
-		if e.RequestID != "" {
-			dst = rawjson.AppendMember(append(rawjson.AppendComma(dst), '{'), "@type", "type.googleapis.com/google.rpc.RequestInfo")
-			dst = append(rawjson.AppendMember(dst, "requestId", e.RequestID), '}')
-		}
-		dst = append(dst, ']')
+	if e.Details != "" || e.RequestID != "" || e.RetryAfter > 0 {
+		dst = append(appendDetails(append(rawjson.AppendName(dst, "details"), '['), e), ']')
 	}
 	return append(dst, "}}"...)
 }
+
+// appendDetails appends the provider's details and ours, which replace those of the
+// same type: https://cloud.google.com/apis/design/errors#error_details.
+func appendDetails(dst []byte, e *translate.Error) []byte {
+	if v, err := fastjson.Parse(e.Details); err == nil {
+		for _, d := range v.GetArray() {
+			if e.RetryAfter > 0 && tree.Text(d, "@type") == retryInfo {
+				continue
+			}
+			dst = rawjson.AppendValue(rawjson.AppendComma(dst), d)
+		}
+	}
+	if e.RetryAfter > 0 {
+		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
+		dst = rawjson.AppendMember(append(rawjson.AppendComma(dst), '{'), "@type", retryInfo)
+		dst = append(rawjson.AppendMember(dst, "retryDelay", strconv.FormatInt(seconds, 10)+"s"), '}')
+	}
+	if e.RequestID != "" {
+		dst = rawjson.AppendMember(append(rawjson.AppendComma(dst), '{'), "@type", "type.googleapis.com/google.rpc.RequestInfo")
+		dst = append(rawjson.AppendMember(dst, "requestId", e.RequestID), '}')
+	}
+	return dst
+}
+
+const retryInfo = "type.googleapis.com/google.rpc.RetryInfo"

@@ -12,7 +12,7 @@ import (
 // NewEncoder implements [translate.Codec].
 func (Codec) NewEncoder(o translate.EncodeOptions) translate.Encoder {
 	if o.Stream {
-		return &streamEncoder{o: o}
+		return &streamEncoder{o: o, seq: o.Sequence}
 	}
 	return &answer.DocumentEncoder{AppendError: Codec{}.AppendError, Write: func(b []byte, a *translate.Answer, losses *translate.Losses) []byte {
 		return appendDocument(b, a, &o, losses)
