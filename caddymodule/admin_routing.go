@@ -168,7 +168,7 @@ func (o *admin) quota(path string) ([]schedule.Subject, error) {
 		return nil, err
 	}
 	if in.Left == nil || !(*in.Left >= 0 && *in.Left <= 1) {
-		return nil, errors.New("left is a number from 0 to 1")
+		return nil, errors.New("left is a part of the whole, from 0 to 1")
 	}
 	s, err := o.subject(path)
 	if err != nil {

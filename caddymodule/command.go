@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/nine-router/nine-router/store"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
 )
@@ -64,10 +67,27 @@ func (c *client) call(method, path string, in, v any) error {
 		if strings.HasPrefix(err.Error(), "performing request:") {
 			return fmt.Errorf("no server answers at %s; start one with `caddy run`, or name its admin endpoint with --address", address)
 		}
-		return err
+		return told(err)
 	}
 	defer resp.Body.Close()
 	return json.NewDecoder(resp.Body).Decode(v)
+}
+
+// told returns what the admin endpoint says of an error, without the form in which
+// Caddy's own client passes it on.
+func told(err error) error {
+	_, answer, ok := strings.Cut(err.Error(), "caddy responded with error: HTTP ")
+	if !ok {
+		return err
+	}
+	_, body, _ := strings.Cut(answer, ": ")
+	var said struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal([]byte(body), &said) != nil || said.Error == "" {
+		return err
+	}
+	return errors.New(strings.TrimSuffix(said.Error, " ("+store.ErrNotFound.Error()+")"))
 }
 
 // print shows v as JSON, or what table writes.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -158,6 +159,9 @@ func (c *client) resolveCommand() *cobra.Command {
 			if r.By != "" {
 				fmt.Fprintf(w, "%s, by %s\n", r.Name, r.By)
 			}
+			if r.Denied != "" {
+				fmt.Fprintf(w, "the key is refused: %s\n", r.Denied)
+			}
 			printPlan(w, &r.Plan, "")
 		})
 	}}
@@ -177,6 +181,9 @@ func printPlan(w io.Writer, e *gateway.Explanation, indent string) {
 	if e.Provider == "" {
 		what = "-"
 	}
+	if e.Strategy != "" {
+		what += ", " + e.Strategy
+	}
 	fmt.Fprintf(w, "%s%s\t\t\t%s\n", indent, what, e.Barred)
 	for _, c := range e.Connections {
 		stands := "ready"
@@ -190,10 +197,14 @@ func printPlan(w io.Writer, e *gateway.Explanation, indent string) {
 }
 
 func (c *client) stateCommand() *cobra.Command {
-	return &cobra.Command{Use: "state", Short: "Lists who is set aside and who is busy", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	var all bool
+	cmd := &cobra.Command{Use: "state", Short: "Lists who is set aside and who is busy", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		var list []standing
 		if err := c.call(http.MethodGet, "state", nil, &list); err != nil {
 			return err
+		}
+		if !all {
+			list = slices.DeleteFunc(list, func(s standing) bool { return s.Aside == nil && s.Running == 0 })
 		}
 		return c.print(cmd, list, func(w io.Writer) {
 			fmt.Fprintln(w, "PROVIDER\tCONNECTION\tMODEL\tRUNNING\tFIRST CONTENT\tSET ASIDE\tUNTIL\tNEXT PROBE\tIN A ROW")
@@ -210,6 +221,8 @@ func (c *client) stateCommand() *cobra.Command {
 			}
 		})
 	}}
+	cmd.Flags().BoolVar(&all, "all", false, "Also those with whom all is well")
+	return cmd
 }
 
 func (c *client) clearCommand() *cobra.Command {
@@ -249,10 +262,18 @@ func (c *client) quotaCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("%q is not a percentage", args[1])
 		}
+		if !(n >= 0 && n <= 100) {
+			return fmt.Errorf("%q is not a percentage from 0 to 100", args[1])
+		}
 		var cleared []schedule.Subject
 		if err := c.call(http.MethodPut, "quota/"+args[0], map[string]float64{"left": n / 100}, &cleared); err != nil {
 			return err
 		}
-		return c.print(cmd, cleared, func(w io.Writer) { printCleared(w, cleared) })
+		return c.print(cmd, cleared, func(w io.Writer) {
+			fmt.Fprintf(w, "noted: %g%% left of %s\n", n, args[0])
+			if len(cleared) > 0 {
+				printCleared(w, cleared)
+			}
+		})
 	}}
 }

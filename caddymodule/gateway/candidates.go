@@ -115,6 +115,10 @@ func (x *exchange) nobody(pass *schedule.Pass) *failure {
 					Message: "The key may not use the model " + quote(x.env.model) + "."}, "not_allowed")
 			}
 		}
+		if m := x.meaning; m.kind != "" {
+			return refusal(&translate.Error{Status: http.StatusNotFound, Kind: translate.NotFound, Code: "model_not_found", Param: "model",
+				Message: "Nobody offers what the " + m.kind + " " + quote(m.by) + " stands for: " + m.note + "."}, "unknown_model")
+		}
 		return refusal(x.snap.unknownModel(x.env.model, x.key), "unknown_model")
 	}
 	x.failed.soonest = max(time.Until(at), time.Millisecond)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway/fault"
@@ -313,9 +314,9 @@ func (x *exchange) fail(f *failure) {
 	}
 	// A wrong credential of ours must not look like a wrong key of the client's.
 	told := f.operators()
-	told.Message += x.tried(f)
+	told.Message = sentence(told.Message) + x.tried(f)
 	if f.fault.Scope == fault.Model && f.fault.Reason == fault.ModelUnavailable && len(x.snap.models) > 0 {
-		told.Message += x.snap.near(x.env.model, x.key)
+		told.Message = sentence(told.Message) + x.snap.near(x.env.model, x.key)
 	}
 	x.rec.Outcome, x.rec.Status = store.Failed, told.Status
 	if x.rec.Status == 0 {
@@ -335,6 +336,14 @@ func (x *exchange) fail(f *failure) {
 		x.w.Header()["X-Should-Retry"] = never
 	}
 	x.rec.BytesOut = int64(x.g.writeError(x.w, x.call.format, &told, x.rec.ID, f.fault.After))
+}
+
+// sentence ends a provider's text, so that ours can follow.
+func sentence(s string) string {
+	if s = strings.TrimRight(s, " \n"); s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "…") {
+		return s
+	}
+	return s + "."
 }
 
 var never = []string{"false"}

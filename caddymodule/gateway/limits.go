@@ -124,6 +124,9 @@ func (x *exchange) denied(d *limit.Denial, now time.Time) *failure {
 	default:
 		f.err.Status, f.err.Kind = http.StatusTooManyRequests, translate.RateLimited
 		f.err.Message = fmt.Sprintf("The key may have %d %s.", d.Allowed, strings.ReplaceAll(d.Limit, "_", " "))
+		if input, output := x.estimate(); d.Limit == limit.TokensPerMinute {
+			f.err.Message += fmt.Sprintf(" This request may take %d, and %d are left.", input+output, max(d.Allowed-d.Used, 0))
+		}
 		windows := []limit.Window{{Limit: d.Limit, Allowed: d.Allowed, Remaining: max(d.Allowed-d.Used, 0), Reset: d.Reset}}
 		f.limits = rateHeaders(x.call.format, windows, now)
 	}

@@ -39,6 +39,10 @@ func (s *snapshot) resolve(name string) *meaning {
 	if m := s.lookUp(name, true); m != nil {
 		return m
 	}
+	// Ollama's clients say so of what has no other tag.
+	if plain, ok := strings.CutSuffix(name, ":latest"); ok {
+		return s.lookUp(plain, true)
+	}
 	return nil
 }
 
@@ -139,6 +143,9 @@ func (b *names) name(name string, above []string) (*meaning, error) {
 	} else {
 		c := b.combos[name]
 		m.kind, m.note, m.deadline = "combo", strings.Join(c.Models, ", "), c.Deadline
+		if n := len(c.Weights); n > 0 && n != len(c.Models) {
+			return nil, fmt.Errorf("combo %q: %d weights for %d models", name, n, len(c.Models))
+		}
 		members := make([]*schedule.Plan, 0, len(c.Models))
 		for _, model := range c.Models {
 			plan, _, err := b.part(model, above)

@@ -80,8 +80,10 @@ type Candidate struct {
 type Resolved struct {
 	Name string `json:"name"`
 	// By is the alias, combo or pattern that it was found by, if it was one.
-	By   string      `json:"by,omitempty"`
-	Plan Explanation `json:"plan"`
+	By string `json:"by,omitempty"`
+	// Denied is why the key would be refused now, whatever it asked for.
+	Denied string      `json:"denied,omitempty"`
+	Plan   Explanation `json:"plan"`
 }
 
 // maxExplained bounds how many connections of a target are shown.
@@ -98,12 +100,31 @@ func (g *Gateway) Resolve(name, keyID string) (Resolved, string, bool) {
 			k = other
 		}
 	}
+	if keyID != "" && k == nobody {
+		return Resolved{}, "There is no key " + quote(keyID) + ".", false
+	}
 	m := s.resolve(name)
 	if m == nil {
 		return Resolved{}, s.unknownModel(name, k).Message, false
 	}
-	all := k.names(name) || k.names(m.by)
-	return Resolved{Name: name, By: m.by, Plan: g.explain(m.plan, k, all, time.Now())}, "", true
+	all, now := k.names(name) || k.names(m.by), time.Now()
+	return Resolved{Name: name, By: m.by, Denied: g.refuses(k, now), Plan: g.explain(m.plan, k, all, now)}, "", true
+}
+
+// refuses says why a key would be refused, whatever it asked for.
+func (g *Gateway) refuses(k *key, now time.Time) string {
+	if k.limits == nil {
+		return ""
+	}
+	if e := k.limits.Expires; !e.IsZero() && !now.Before(e) {
+		return "expired"
+	}
+	for _, w := range g.o.Ledger.Standing(k.id, k.limits, now) {
+		if w.Remaining == 0 {
+			return w.Limit + " is used up"
+		}
+	}
+	return ""
 }
 
 func (g *Gateway) explain(p *schedule.Plan, k *key, all bool, now time.Time) (e Explanation) {
@@ -111,7 +132,7 @@ func (g *Gateway) explain(p *schedule.Plan, k *key, all bool, now time.Time) (e 
 		if e.Strategy = string(p.Strategy); e.Strategy == "" {
 			e.Strategy = string(schedule.Priority)
 		}
-		for _, m := range p.Members {
+		for _, m := range p.Ranked(g.o.Board) {
 			e.Members = append(e.Members, g.explain(m, k, all, now))
 		}
 		return e
@@ -121,8 +142,15 @@ func (g *Gateway) explain(p *schedule.Plan, k *key, all bool, now time.Time) (e 
 		return e
 	}
 	e.Provider, e.Model = p.Target.Provider.Name, p.Target.Model
-	if !all && !k.reaches(p) {
+	if e.Strategy = string(p.Target.Provider.Strategy); e.Strategy == string(schedule.Priority) {
+		e.Strategy = ""
+	}
+	info, _ := p.Target.Provider.Model(p.Target.Model)
+	switch {
+	case !all && !k.reaches(p):
 		e.Barred = "not_allowed"
+	case k.limits != nil && k.limits.SpendDay+k.limits.SpendWeek+k.limits.SpendMonth+k.limits.SpendTotal > 0 && info.PriceAt(0) == nil:
+		e.Barred = "price_unknown"
 	}
 	for _, c := range p.Target.Provider.Offering(p.Target.Model) {
 		if len(e.Connections) == maxExplained {

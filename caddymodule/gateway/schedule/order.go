@@ -198,6 +198,24 @@ func (p *Plan) order(b *Board) []int {
 	return order
 }
 
+// Ranked lists a combo's members in the order in which they would be asked now, by
+// the strategies that compare them; by the others as they are listed, because asking
+// would take a turn.
+func (p *Plan) Ranked(b *Board) []*Plan {
+	if p.Strategy == RoundRobin || p.Strategy == Weighted {
+		return p.Members
+	}
+	order := p.order(b)
+	if order == nil {
+		return p.Members
+	}
+	list := make([]*Plan, len(order))
+	for i, at := range order {
+		list[i] = p.Members[at]
+	}
+	return list
+}
+
 // shuffle draws one place after the other among the members that are left.
 func (p *Plan) shuffle(order []int, b *Board) {
 	weight := func(i int) int {

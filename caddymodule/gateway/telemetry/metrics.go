@@ -17,7 +17,7 @@ import (
 // Bounds of how many series there are. What comes later is counted under the
 // label "other", so that nobody can fill the memory by asking for new names.
 const (
-	MaxModels    = 1000 // pairs of provider and model
+	MaxModels    = 200 // pairs of provider and model, each of some 25 series
 	maxExchanges = 2000
 	maxAttempts  = 2000
 	maxProviders = 500
