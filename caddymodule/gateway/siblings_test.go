@@ -79,6 +79,35 @@ func TestOneBadAccountAmongGoodOnes(t *testing.T) {
 	}
 }
 
+// After an outage of the whole provider, one that answers shows that all are well:
+// none of them is left alone for what was not its own fault.
+func TestAnOutageIsNotHeldAgainstTheAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			if down {
+				return fails(500, "an error")
+			}
+			return answers(id, r)
+		}, nil, "a3")
+		for range 600 {
+			time.Sleep(time.Second)
+			l.chat(t, "a/m")
+		}
+		down = false
+		for w := l.chat(t, "a/m"); w.Code != 200; w = l.chat(t, "a/m") {
+			time.Sleep(time.Second)
+		}
+		for _, r := range l.board.Reports() {
+			if r.Aside != nil && !r.Aside.Until.IsZero() {
+				t.Errorf("still set aside: %+v", r)
+			}
+		}
+		l.quiet(t)
+	})
+}
+
 // Who asks to be left alone for a time speaks for itself: the others go on, in the
 // same exchange.
 func TestATimeThatOneAccountNamesBindsNobodyElse(t *testing.T) {

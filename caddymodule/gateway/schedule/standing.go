@@ -132,6 +132,13 @@ func (s *Standing) set(v Verdict, probe bool, began, now time.Time, jitter float
 	return !before.After(now)
 }
 
+// apart says that it is set aside.
+func (s *Standing) apart() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.aside.Until.IsZero()
+}
+
 // enter lets an exchange in, perhaps as the one that probes.
 func (s *Standing) enter(now time.Time) (ok, probe bool) {
 	if s == nil || !s.troubled.Load() {

@@ -136,35 +136,43 @@ func (t *Ticket) Fail(v Verdict, now time.Time) (marks []Mark) {
 	if t.closed {
 		return nil
 	}
+	note := func(v Verdict) {
+		if m := t.set(v, now); m != nil {
+			marks = append(marks, *m)
+		}
+	}
 	if !t.Provider.Rehearsal && v.Place != Nowhere {
-		for _, v := range t.spread(v) {
-			if m := t.set(v, now); m != nil {
-				marks = append(marks, *m)
+		if one, ok := t.alone(v); ok {
+			// Who names a time means itself, as far as is known.
+			v.After = 0
+			note(v)
+			// Once the provider is left alone it was not this connection.
+			if one.After > 0 || !t.at(v.Place).apart() {
+				note(one)
 			}
+		} else {
+			note(v)
 		}
 	}
 	t.Done(now)
 	return marks
 }
 
-// spread says where a failure counts. If a provider has several connections, what
-// looks like its own fault may be that of one of them, or of the way to it: both
-// counts are kept, and the success of another connection ends only the provider's.
-func (t *Ticket) spread(v Verdict) []Verdict {
-	one := v
-	switch {
-	case len(t.Provider.list) < 2:
-		return []Verdict{v}
-	case v.Place == AtProvider:
+// alone is what a failure means for the connection by itself. If a provider has
+// several, what looks like its own fault may be that of one of them, or of the way to
+// it: both counts are kept, and the success of another ends only the provider's.
+func (t *Ticket) alone(v Verdict) (one Verdict, ok bool) {
+	one = v
+	one.Several = v.After == 0
+	switch v.Place {
+	case AtProvider:
 		one.Place = AtConnection
-	case v.Place == AtTarget:
+	case AtTarget:
 		one.Place = AtModel
 	default:
-		return []Verdict{v}
+		return one, false
 	}
-	// Who names a time means itself, as far as is known.
-	one.Several, v.After = v.After == 0, 0
-	return []Verdict{one, v}
+	return one, len(t.Provider.list) > 1
 }
 
 // set notes a failure at one place, and returns what is newly set aside, or nil.
