@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,16 @@ import (
 type exchangeView struct {
 	Exchange store.Exchange  `json:"exchange"`
 	Trace    json.RawMessage `json:"trace,omitempty"`
+	// Names are those of the connections in it that there still are, by their ids.
+	Names map[string]string `json:"names,omitempty"`
+}
+
+// name returns what a connection is called, or its id if it is gone.
+func (v *exchangeView) name(id string) string {
+	if name := v.Names[id]; name != "" {
+		return name
+	}
+	return id
 }
 
 // exchange answers GET exchanges/{id}.
@@ -27,7 +38,13 @@ func (o *admin) exchange(id string) (exchangeView, error) {
 	if err != nil {
 		return exchangeView{}, fmt.Errorf("exchange %q: %w", id, err)
 	}
-	return exchangeView{Exchange: *e, Trace: e.Trace}, nil
+	v := exchangeView{Exchange: *e, Trace: e.Trace, Names: make(map[string]string)}
+	for _, c := range o.app.running.Connections() {
+		if bytes.Contains(e.Trace, []byte(strconv.Quote(c.ID))) {
+			v.Names[c.ID] = c.Name
+		}
+	}
+	return v, nil
 }
 
 // Bounds of a list of exchanges, and how far back it looks.

@@ -35,11 +35,12 @@ func (c *client) traceCommand() *cobra.Command {
 				return fmt.Errorf("reading the trace: %w", err)
 			}
 		}
-		return c.print(cmd, v, func(w io.Writer) { printTrace(w, &v.Exchange, &t) })
+		return c.print(cmd, v, func(w io.Writer) { printTrace(w, &v, &t) })
 	}}
 }
 
-func printTrace(w io.Writer, e *store.Exchange, t *store.Trace) {
+func printTrace(w io.Writer, v *exchangeView, t *store.Trace) {
+	e := &v.Exchange
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%s\t%s\n", name, value)
@@ -60,10 +61,13 @@ func printTrace(w io.Writer, e *store.Exchange, t *store.Trace) {
 	if !e.UsageReported {
 		tokens += " (estimated)"
 	}
-	line("tokens", tokens)
-	if e.Priced {
+	switch {
+	case e.Attempts == 0: // nobody was asked
+	case e.Priced:
+		line("tokens", tokens)
 		line("cost", "$"+e.Cost.USD())
-	} else {
+	default:
+		line("tokens", tokens)
 		line("cost", "not known")
 	}
 	if t.Queue > 0 {
@@ -72,7 +76,7 @@ func printTrace(w io.Writer, e *store.Exchange, t *store.Trace) {
 	if len(t.Passed) > 0 {
 		fmt.Fprintln(w, "\nPASSED OVER\tCONNECTION\tREASON\tUNTIL")
 		for _, p := range t.Passed {
-			fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\n", p.Provider, p.Model, dash(p.Connection), p.Reason, date(p.Until))
+			fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\n", p.Provider, p.Model, dash(v.name(p.Connection)), p.Reason, date(p.Until))
 		}
 	}
 	if len(t.Attempts) > 0 {
@@ -87,7 +91,7 @@ func printTrace(w io.Writer, e *store.Exchange, t *store.Trace) {
 					became += word
 				}
 			}
-			fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", a.Provider, a.Model, a.Connection, ms(a.Began),
+			fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", a.Provider, a.Model, v.name(a.Connection), ms(a.Began),
 				never0(a.Connected), never0(a.FirstByte), never0(a.FirstContent), ms(a.Ended), a.Status, became)
 		}
 	}
