@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -53,11 +54,11 @@ func newLab(t testing.TB, serve script, change func(*gateway.Options), providers
 	for _, p := range providers {
 		name, n := p[:1], 1
 		if len(p) > 1 {
-			n = int(p[1] - '0')
+			n, _ = strconv.Atoi(p[1:])
 		}
 		o.Declared.Nodes = append(o.Declared.Nodes, store.Node{Name: name, Format: "openai", BaseURL: "http://" + name + ".test/v1"})
 		for i := range n {
-			id := name + string(rune('1'+i))
+			id := name + strconv.Itoa(i+1)
 			o.Declared.Connections = append(o.Declared.Connections, store.Connection{ID: id, Provider: name, Name: id, APIKey: store.NewSecret("secret-" + id)})
 		}
 		members = append(members, name+"/m")

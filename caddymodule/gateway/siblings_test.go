@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nine-router/nine-router/caddymodule/gateway"
+	"github.com/nine-router/nine-router/caddymodule/gateway/schedule"
 )
 
 // An account that fails while others of the same provider work is left alone after
@@ -76,6 +79,49 @@ func TestOneBadAccountAmongGoodOnes(t *testing.T) {
 				l.quiet(t)
 			})
 		})
+	}
+}
+
+// However many accounts of a provider are broken, those that work are found: in the
+// same exchange, and by the next ones, one after the other or together.
+func TestManyBadAccountsHideNoGoodOne(t *testing.T) {
+	t.Parallel()
+	for _, strategy := range schedule.Strategies() {
+		for _, c := range []struct{ bad, good, together int }{{5, 1, 1}, {6, 1, 4}, {20, 1, 1}, {5, 5, 20}, {300, 300, 50}} {
+			t.Run(fmt.Sprintf("%s, %d bad and %d good for %d together", strategy, c.bad, c.good, c.together), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+						if n, _ := strconv.Atoi(id[1:]); n <= c.bad {
+							return fails(500, "an error")
+						}
+						if err := waits(r, time.Second); err != nil {
+							return nil, err
+						}
+						return answers(id, r)
+					}, func(o *gateway.Options) { o.Strategy, o.Retry.Rounds = strategy, -1 }, fmt.Sprint("a", c.bad+c.good))
+					refused := 0
+					for burst := range 10 {
+						var all sync.WaitGroup
+						var answered atomic.Int64
+						for range c.together {
+							all.Go(func() {
+								if l.chat(t, "a/m").Code == 200 {
+									answered.Add(1)
+								}
+							})
+						}
+						all.Wait()
+						time.Sleep(time.Duration(burst) * 3 * time.Second)
+						refused += c.together - int(answered.Load())
+					}
+					if refused > 0 {
+						t.Errorf("%d of %d were not answered", refused, 10*c.together)
+					}
+					l.quiet(t)
+				})
+			})
+		}
 	}
 }
 

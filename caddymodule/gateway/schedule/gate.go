@@ -205,7 +205,7 @@ func (g *gate) serve(b *Board, now time.Time) {
 		var got *Ticket
 		hope := false
 		for _, c := range w.wants {
-			t, refused := b.take(c, now, true)
+			t, refused := b.take(c, now, now, true)
 			if t != nil {
 				got = t
 				break

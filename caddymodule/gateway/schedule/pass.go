@@ -36,6 +36,7 @@ type Pass struct {
 	round uint8 // 0: not begun; 1: those who are able; 2: the rest
 	rest  bool  // there is a rest
 
+	since time.Time // when the first candidate was come to
 	first taken
 	taken map[taken]struct{} // all but the first
 
@@ -174,7 +175,10 @@ func (p *Pass) try(c Candidate) *Ticket {
 		return nil
 	}
 	now := p.now()
-	t, refused := p.board.take(c, now, false)
+	if p.since.IsZero() {
+		p.since = now
+	}
+	t, refused := p.board.take(c, now, p.since, false)
 	switch {
 	case t != nil:
 		return t

@@ -22,6 +22,7 @@ type Standing struct {
 	running  atomic.Int64 // exchanges under way
 	pace     atomic.Uint64
 	quota    atomic.Uint64
+	proven   atomic.Int64 // when somebody had content last, in Unix nanoseconds
 
 	mu      sync.Mutex
 	aside   Aside
@@ -54,8 +55,10 @@ const (
 	// A provider, or one of its models, is left alone after so many failures in a
 	// row.
 	BreakerOpens = 5
-	BreakerPause = 10 * time.Second
-	maxBreaker   = 5 * time.Minute
+	// It is not, though, while one of several connections had content of late.
+	BreakerTrusts = 10 * time.Second
+	BreakerPause  = 10 * time.Second
+	maxBreaker    = 5 * time.Minute
 )
 
 // A verdict's place says what is set aside.
@@ -81,6 +84,8 @@ type Verdict struct {
 	// Several says that one failure proves little: as at a provider, only several in
 	// a row set aside.
 	Several bool
+
+	shared bool // several connections have their part in it
 }
 
 // set notes the failure of an attempt, which was perhaps the probe and began when it
@@ -107,7 +112,7 @@ func (s *Standing) set(v Verdict, probe bool, began, now time.Time, jitter float
 	row := a.Row - 1
 	if breaker {
 		s.troubled.Store(true)
-		if a.Row < BreakerOpens && v.After == 0 {
+		if v.After == 0 && (a.Row < BreakerOpens || v.shared && now.Sub(time.Unix(0, s.proven.Load())) < BreakerTrusts) {
 			return false
 		}
 		first, longest = max(v.Pause, BreakerPause), max(v.Pause, maxBreaker)
@@ -139,6 +144,13 @@ func (s *Standing) apart() bool {
 	return !s.aside.Until.IsZero()
 }
 
+// failedSince says that its last failure was no earlier than at a time.
+func (s *Standing) failedSince(at time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.aside.Since.Before(at)
+}
+
 // enter lets an exchange in, perhaps as the one that probes.
 func (s *Standing) enter(now time.Time) (ok, probe bool) {
 	if s == nil || !s.troubled.Load() {
@@ -163,17 +175,20 @@ func (s *Standing) leave() {
 	s.mu.Unlock()
 }
 
-// prove forgets failures that happened before the success began. aside says that
-// it was set aside for them.
-func (s *Standing) prove(began time.Time, probe bool) (aside, changed bool) {
+// prove forgets failures that happened before the success began, and all if several
+// connections have their part in it: content of one is newer than any failure of
+// another. aside says that it was set aside for them.
+func (s *Standing) prove(began time.Time, probe, shared bool) (aside, changed bool) {
 	if s == nil || !s.troubled.Load() {
 		return false, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if probe {
+	switch {
+	case probe:
 		s.probing = false
-	} else if s.aside.Since.After(began) {
+	case shared:
+	case s.aside.Since.After(began):
 		return false, false
 	}
 	aside = !s.aside.Until.IsZero()

@@ -20,6 +20,23 @@ type Ticket struct {
 	closed bool
 }
 
+// What a ticket depends on, by its place in the list.
+const (
+	ofProvider = iota
+	ofConnection
+	ofTarget
+	ofModel
+)
+
+// goesOn bounds how long an exchange goes over the connections of a target that was
+// set aside meanwhile.
+const goesOn = time.Minute
+
+// shares says that several connections have their part in what stands at i.
+func (t *Ticket) shares(i int) bool {
+	return (i == ofProvider || i == ofTarget) && len(t.Provider.list) > 1
+}
+
 // refusal is why a candidate cannot be had.
 type refusal struct {
 	full   bool
@@ -28,11 +45,16 @@ type refusal struct {
 }
 
 // take takes a place at the candidate. queued says that the exchange has waited,
-// and may go before those that still do.
-func (b *Board) take(c Candidate, now time.Time, queued bool) (*Ticket, refusal) {
+// and may go before those that still do. A target with several connections that was
+// set aside since the exchange began to go over them, by one of them or another, is
+// no reason to stop: those that are left may be well.
+func (b *Board) take(c Candidate, now, since time.Time, queued bool) (*Ticket, refusal) {
 	t := &Ticket{Candidate: c, board: b, began: now, on: b.dependsOn(c)}
 	for i, s := range t.on {
 		ok, probe := s.enter(now)
+		if !ok && i == ofTarget && t.shares(i) && now.Sub(since) < goesOn && s.failedSince(since) {
+			continue
+		}
 		if !ok {
 			until, reason := s.refusal(now)
 			t.leave()
@@ -96,8 +118,11 @@ func (t *Ticket) Probing() bool {
 // time. Earlier failures are forgotten, and a probe is over. It lists who was set
 // aside and is no more.
 func (t *Ticket) Prove(firstContent time.Duration) (cleared []Subject) {
+	if t.on[ofTarget] == nil { // it may have failed meanwhile
+		t.on[ofTarget] = t.board.known(Subject{Provider: t.Provider.Name, Model: t.Model})
+	}
 	for i, s := range t.on {
-		if was, ok := s.prove(t.began, t.probes[i] != nil); ok {
+		if was, ok := s.prove(t.began, t.probes[i] != nil, t.shares(i)); ok {
 			t.board.changed.Add(1)
 			if was {
 				cleared = append(cleared, s.subject)
@@ -112,6 +137,9 @@ func (t *Ticket) Prove(firstContent time.Duration) (cleared []Subject) {
 			target = t.board.standing(Subject{Provider: t.Provider.Name, Model: t.Model})
 		}
 		target.paced(firstContent)
+		now := t.began.Add(firstContent).UnixNano()
+		target.proven.Store(now)
+		t.Provider.standing.proven.Store(now)
 	}
 	return cleared
 }
@@ -144,7 +172,7 @@ func (t *Ticket) Fail(v Verdict, now time.Time) (marks []Mark) {
 	if !t.Provider.Rehearsal && v.Place != Nowhere {
 		if one, ok := t.alone(v); ok {
 			// Who names a time means itself, as far as is known.
-			v.After = 0
+			v.After, v.shared = 0, true
 			note(v)
 			// Once the provider is left alone it was not this connection.
 			if one.After > 0 || !t.at(v.Place).apart() {
