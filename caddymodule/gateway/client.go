@@ -200,6 +200,7 @@ func (c *client) failInStream(e *translate.Error, a *attempt) {
 	told.RequestID = c.x.rec.ID
 	o := translate.EncodeOptions{Stream: true, List: c.x.call.array, Request: c.x.request}
 	if a == nil || a.seen.begun == nil || a.seen.begun.Kind == 0 {
+		o.ID, o.Model, o.Created = strings.TrimPrefix(c.x.rec.ID, "nrx_"), c.x.rec.Requested, c.x.rec.Began.Unix()
 		enc := c.x.codec.NewEncoder(o)
 		enc.Fail(&told)
 		c.stream(nil, enc.Bytes())

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
+	"net/http"
 	"strconv"
 
 	"github.com/valyala/fastjson"
@@ -132,6 +133,13 @@ func (a *attempt) deliverEmbedding() *failure {
 	v, err := fastjson.ParseBytes(body)
 	if err != nil {
 		return broken("broken_answer", "The provider gave vectors that are not JSON.")
+	}
+	if v.Get("data") == nil && v.Get("embeddings") == nil && v.Get("embedding") == nil {
+		if v.Get("error") == nil {
+			return broken("broken_answer", "The provider gave no vectors.")
+		}
+		a.seen.failure = a.codec().DecodeError(http.StatusBadGateway, body)
+		return a.failureInStream()
 	}
 	for _, path := range [][]string{{"usage", "prompt_tokens"}, {"prompt_eval_count"}, {"usageMetadata", "promptTokenCount"}} {
 		if n := v.Get(path...); n != nil && n.Type() == fastjson.TypeNumber {

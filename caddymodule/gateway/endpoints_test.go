@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -157,6 +158,42 @@ func TestResponsesOverASocket(t *testing.T) {
 	}
 	if n := len(r.exchanges(t)); n < 2 {
 		t.Errorf("%d exchanges in the books", n)
+	}
+}
+
+// A client that leaves a socket while it is waiting is noticed at once, as over HTTP.
+func TestWhoLeavesASocketHasLeft(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*websocket.Conn){
+		"with a word": func(c *websocket.Conn) { go c.Close(websocket.StatusNormalClosure, "bye") },
+		"without":     func(c *websocket.Conn) { c.CloseNow() },
+	} {
+		asked := make(chan struct{})
+		var once sync.Once
+		r := start(t, nil, upstream{"openai", func(w http.ResponseWriter, req *http.Request) {
+			io.Copy(io.Discard, req.Body)
+			once.Do(func() { close(asked) })
+			<-req.Context().Done()
+		}})
+		conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(r.URL, "http")+"/v1/responses",
+			&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + clientKey}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"response.create","model":"up1/m","input":"x"}`)); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		left := time.Now()
+		leave(conn)
+		for ; len(r.exchanges(t)) == 0; time.Sleep(time.Millisecond) {
+			if time.Since(left) > 10*time.Second {
+				t.Fatalf("%s: nobody noticed", name)
+			}
+		}
+		if e := r.exchanges(t)[0]; e.Outcome != "cancelled" {
+			t.Errorf("%s: %s %s", name, e.Outcome, e.Reason)
+		}
 	}
 }
 

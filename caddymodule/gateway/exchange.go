@@ -145,10 +145,14 @@ func (x *exchange) try() *failure {
 		if f == nil {
 			return nil
 		}
+		after := f.fault.After
 		if f.unasked && worst != nil {
-			f = worse(worst, f) // those who were asked have said more
+			f = worst // those who were asked have said more
 		}
 		worst = worse(worst, f)
+		if after > 0 && worst.fault.Scope != fault.Request {
+			worst.fault.After = after // what was known in an earlier round is over
+		}
 		if f.fault.Reason == reasonFull {
 			return worst // somebody may have said more before there was no place
 		}

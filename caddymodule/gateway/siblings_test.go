@@ -348,3 +348,41 @@ data: {"type":"response.output_text.delta","sequence_number":3,"output_index":0,
 		}
 	}
 }
+
+// An error that comes with status 200 instead of vectors is one, as in a chat.
+func TestVectorsThatAreAnError(t *testing.T) {
+	t.Parallel()
+	for path, body := range map[string]string{
+		"/v1/embeddings":                        `{"model":"a/m","input":"x"}`,
+		"/v1beta/models/a/m:batchEmbedContents": `{"requests":[{"model":"models/a/m","content":{"parts":[{"text":"x"}]}}]}`,
+	} {
+		for name, bad := range map[string]string{"an error": `{"error":{"message":"The server had an error.","type":"server_error"}}`, "nothing": `{}`} {
+			l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+				if id == "a1" {
+					return respond(200, "application/json", bad)
+				}
+				return respond(200, "application/json", `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":1,"total_tokens":1}}`)
+			}, nil, "a2")
+			if w := l.post(t, path, body); w.Code != 200 || !strings.Contains(w.Body.String(), "0.5") || l.took() != "a1 a2" {
+				t.Errorf("%s, %s: %d %s", path, name, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+// Who has waited in vain is told what is known by then, not what was known before.
+func TestWhatIsToldAfterAWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		after := "2"
+		l := newLab(t, func(id string, r *http.Request) (*http.Response, error) {
+			now := after
+			after = "60"
+			return fails(429, "slow down", "Retry-After", now)
+		}, func(o *gateway.Options) { o.Retry.Wait = 5 * time.Second }, "a")
+		if w := l.chat(t, "a/m"); w.Code != 429 || w.Header().Get("Retry-After") != "60" {
+			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		}
+		l.quiet(t)
+	})
+}

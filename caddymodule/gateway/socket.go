@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -51,20 +52,38 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, c call, k 
 	defer conn.CloseNow()
 	conn.SetReadLimit(g.o.Limits.Body)
 	c.session = &session{}
+	// It is read all the time, or else a client that leaves would not be noticed
+	// while it is being answered.
+	ctx, leave := context.WithCancel(r.Context())
+	messages := make(chan message)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer leave()
+		listen(ctx, conn, messages)
+	})
+	defer reading.Wait()
+	defer conn.CloseNow()
+	defer leave()
 	snap := g.snap.Load()
+	idle := time.NewTimer(socketIdle)
+	defer idle.Stop()
 	for {
-		idle, cancel := context.WithTimeout(r.Context(), socketIdle)
-		kind, message, err := conn.Read(idle)
-		cancel()
-		if err != nil {
+		idle.Reset(socketIdle)
+		var m message
+		select {
+		case m = <-messages:
+		case <-ctx.Done():
+			return
+		case <-idle.C:
+			conn.Close(websocket.StatusPolicyViolation, "nothing was asked for half an hour")
 			return
 		}
-		out := &socketWriter{ctx: r.Context(), conn: conn, header: http.Header{}}
-		body, refused := socketBody(kind, message)
+		out := &socketWriter{ctx: ctx, conn: conn, header: http.Header{}}
+		body, refused := socketBody(m.kind, m.data)
 		if refused != nil {
 			g.refuse(out, c.format, refused)
 		} else {
-			req := r.Clone(r.Context())
+			req := r.Clone(ctx)
 			req.Method, req.Body, req.ContentLength = http.MethodPost, io.NopCloser(bytes.NewReader(body)), int64(len(body))
 			for _, name := range [...]string{"Content-Encoding", "Content-Length", "Upgrade", "Connection"} {
 				req.Header.Del(name)
@@ -77,6 +96,27 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, c call, k 
 		var ok bool
 		if snap, k, ok = g.stillWelcome(r, k); !ok {
 			conn.Close(websocket.StatusPolicyViolation, "the key may not be used any more")
+			return
+		}
+	}
+}
+
+// A message is what a client sends over a socket.
+type message struct {
+	kind websocket.MessageType
+	data []byte
+}
+
+// listen hands on what a client sends, one message ahead, until it leaves.
+func listen(ctx context.Context, conn *websocket.Conn, messages chan<- message) {
+	for {
+		kind, data, err := conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case messages <- message{kind, data}:
+		case <-ctx.Done():
 			return
 		}
 	}

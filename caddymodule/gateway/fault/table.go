@@ -29,7 +29,7 @@ var (
 	spent      = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, Final: true}
 	spentModel = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, ThisModel: true, Final: true}
 	// The request may ask for less.
-	unaffordable = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, ThisModel: true, Weak: true}
+	unaffordable = Fault{Scope: Connection, Reason: QuotaSpent, Pause: 10 * time.Minute, ThisModel: true, Weak: true, Final: true}
 
 	wrongKey = Fault{Scope: Connection, Reason: Unauthorized, Pause: 5 * time.Minute, Final: true}
 	barred   = Fault{Scope: Connection, Reason: Forbidden, Pause: 5 * time.Minute, Final: true}
@@ -119,13 +119,13 @@ var byWords = []rule{
 	{codes: []string{"insufficientquota", "insufficientbalance", "insufficientcredits", "insufficientfunds", "billingerror", "billinghardlimitreached", "billingnotactive", "exceededcurrentquotaerror", "creditsexhausted", "paymentrequired", "usagelimitreached", "usagelimitexceeded", "quotaexhausted", "1113", "1308"}, fault: spent},
 	{statuses: []int{402, 403}, says: []string{"fewer max_tokens", "can only afford"}, fault: unaffordable},
 	{statuses: []int{402}, fault: spent},
-	{statuses: []int{401, 403, 429}, says: []string{"insufficient balance", "insufficient credit", "insufficient funds", "credit balance", "out of credits", "used all available credits", "spending limit", "余额不足", "please recharge"}, fault: spent},
+	{statuses: []int{401, 403, 429}, says: []string{"insufficient balance", "insufficient credit", "insufficient funds", "credit balance", "out of credits", "have any credits", "used all available credits", "spending limit", "余额不足", "please recharge"}, fault: spent},
 	{statuses: []int{0, 400}, says: []string{"^your credit balance is too low", "^you have reached your specified api usage limits", "^insufficient balance"}, fault: spent},
 
 	// A credential.
 	{codes: []string{"invalidapikey", "apikeyinvalid", "apikeyexpired", "apikeyserviceblocked", "authenticationerror", "invalidauthentication", "invalidauthenticationerror", "unauthenticated", "tokenexpired", "tokeninvalidated", "invalidtoken", "expiredtoken", "expiredtokenexception", "accesstokenexpired", "unrecognizedclientexception", "invalidsignatureexception"}, fault: wrongKey},
 	{codes: []string{"accountdeactivated", "deactivatedworkspace", "accessterminatederror", "accountdisabled", "consumersuspended", "billingdisabled", "servicedisabled", "usagenotincluded"}, fault: barred},
-	{statuses: []int{400}, says: []string{"^this organization has been disabled"}, fault: barred},
+	{statuses: []int{400, 403}, says: []string{"^this organization has been disabled"}, fault: barred},
 	// xAI answers a wrong key like a wrong parameter.
 	{statuses: []int{400}, says: []string{"^incorrect api key provided", "^api key not valid", "^invalid api key"}, fault: wrongKey},
 
