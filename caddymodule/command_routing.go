@@ -196,6 +196,9 @@ func printPlan(w io.Writer, e *gateway.Explanation, indent string) {
 				stands += " until " + date(c.Until)
 			}
 		}
+		if c.Quota != nil {
+			stands += fmt.Sprintf(", %.0f%% of the quota left", *c.Quota*100)
+		}
 		fmt.Fprintf(w, "%s  %s\t%d\t%d\t%s\n", indent, c.Name, c.Priority, c.Running, stands)
 	}
 }

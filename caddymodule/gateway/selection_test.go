@@ -136,6 +136,25 @@ func TestTheLargestQuotaIsAsked(t *testing.T) {
 	}
 }
 
+// What would be asked first is shown first, with why.
+func TestTheOrderIsShown(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, answers, func(o *gateway.Options) { o.Strategy = schedule.MostQuota }, "a3")
+	l.board.SetQuota("a", "a1", 0.2)
+	l.board.SetQuota("a", "a3", 0.9)
+	r, _, ok := l.Resolve("a/m", "")
+	var got []string
+	for _, c := range r.Plan.Connections {
+		got = append(got, c.ID)
+	}
+	if !ok || strings.Join(got, " ") != "a3 a2 a1" || r.Plan.Connections[0].Quota == nil || *r.Plan.Connections[0].Quota != 0.9 || r.Plan.Connections[1].Quota != nil {
+		t.Errorf("%+v", r)
+	}
+	if _, why, ok := l.Resolve("a/m", "nobody"); ok || !strings.Contains(why, "no key") {
+		t.Errorf("a key that there is not: %v %s", ok, why)
+	}
+}
+
 // Who would refuse the request comes last, but comes: it is a guess.
 func TestTheUnableComeLast(t *testing.T) {
 	t.Parallel()

@@ -72,6 +72,7 @@ type Candidate struct {
 	Name     string    `json:"name"`
 	Priority int       `json:"priority"`
 	Running  int64     `json:"running"`
+	Quota    *float64  `json:"quota,omitempty"`  // the part of it that is left, by the last reading
 	Reason   string    `json:"reason,omitempty"` // why it would be passed over now
 	Until    time.Time `json:"until,omitzero"`   // when it may be asked again
 }
@@ -152,11 +153,11 @@ func (g *Gateway) explain(p *schedule.Plan, k *key, all bool, now time.Time) (e 
 	case k.limits != nil && k.limits.SpendDay+k.limits.SpendWeek+k.limits.SpendMonth+k.limits.SpendTotal > 0 && info.PriceAt(0) == nil:
 		e.Barred = "price_unknown"
 	}
-	for _, c := range p.Target.Provider.Offering(p.Target.Model) {
+	for _, c := range p.Target.Provider.Ranked(p.Target.Model) {
 		if len(e.Connections) == maxExplained {
 			break
 		}
-		cand := Candidate{ID: c.ID, Name: c.Name, Priority: c.Priority, Running: c.Running()}
+		cand := Candidate{ID: c.ID, Name: c.Name, Priority: c.Priority, Running: c.Running(), Quota: c.Quota()}
 		cand.Reason, cand.Until = g.o.Board.Refusal(schedule.Candidate{Target: p.Target, Connection: c}, now)
 		e.Connections = append(e.Connections, cand)
 	}

@@ -77,7 +77,6 @@ func (c *cursor) begin(b *Board, t *tier) {
 		return
 	}
 	prov := c.plan.Target.Provider
-	var worse func(*Standing) float64
 	switch prov.Strategy {
 	case RoundRobin:
 		c.start = prov.turn.next(prov.Sticky, n)
@@ -86,13 +85,9 @@ func (c *cursor) begin(b *Board, t *tier) {
 		c.draws = maxDraws
 		c.start = int(b.rand() * float64(n))
 		return
-	case LeastBusy:
-		worse = busy
-	case Fastest:
-		worse = slowness
-	case MostQuota:
-		worse = spent
-	default:
+	}
+	worse := prov.Strategy.worse()
+	if worse == nil {
 		return
 	}
 	c.start = int(b.rand() * float64(n))
@@ -106,6 +101,19 @@ func (c *cursor) begin(b *Board, t *tier) {
 	slices.SortStableFunc(c.order, func(i, j int) int {
 		return cmp.Compare(worse(t.connections[i].standing), worse(t.connections[j].standing))
 	})
+}
+
+// worse returns by what the strategy compares connections, nil if it does not.
+func (s Strategy) worse() func(*Standing) float64 {
+	switch s {
+	case LeastBusy:
+		return busy
+	case Fastest:
+		return slowness
+	case MostQuota:
+		return spent
+	}
+	return nil
 }
 
 // next is whose turn it is of n, each for sticky times.

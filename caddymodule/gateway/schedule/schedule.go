@@ -11,7 +11,9 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -225,12 +227,30 @@ func (p *Plan) Has(t Target, c *Connection) bool {
 	return !p.Targets(func(l *Plan) bool { return l.Target != t || !c.offers(t.Model) })
 }
 
-// Offering lists the connections that may be asked for the model, best first.
-func (p *Provider) Offering(model string) (list []*Connection) {
+// Ranked lists the connections that may be asked for the model in the order in which
+// they would be asked now, by the strategies that compare them; by the others as they
+// are listed, because asking would take a turn.
+func (p *Provider) Ranked(model string) (list []*Connection) {
+	worse := p.Strategy.worse()
 	for _, t := range p.offering(model) {
-		list = append(list, t.connections...)
+		tier := slices.Clone(t.connections)
+		if worse != nil {
+			slices.SortStableFunc(tier, func(a, b *Connection) int { return cmp.Compare(worse(a.standing), worse(b.standing)) })
+		}
+		list = append(list, tier...)
 	}
 	return list
+}
+
+// Quota is the part of the connection's quota that is left by the last reading, nil
+// if there was none.
+func (c *Connection) Quota() *float64 {
+	bits := c.standing.quota.Load()
+	if bits == 0 {
+		return nil
+	}
+	left := math.Float64frombits(bits)
+	return &left
 }
 
 // Running is how many exchanges the connection has under way.
