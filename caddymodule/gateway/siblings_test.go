@@ -87,7 +87,10 @@ func TestOneBadAccountAmongGoodOnes(t *testing.T) {
 func TestManyBadAccountsHideNoGoodOne(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range schedule.Strategies() {
-		for _, c := range []struct{ bad, good, together int }{{5, 1, 1}, {6, 1, 4}, {20, 1, 1}, {5, 5, 20}, {300, 300, 50}} {
+		for _, c := range []struct{ bad, good, together int }{{5, 1, 1}, {6, 1, 4}, {20, 1, 1}, {5, 5, 20}, {200, 200, 20}} {
+			if c.bad > 20 && strategy != schedule.RoundRobin {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, %d bad and %d good for %d together", strategy, c.bad, c.good, c.together), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {

@@ -302,7 +302,7 @@ func TestAnyMixOfFailures(t *testing.T) {
 				tk.Fail(Verdict{Place: Place(r.IntN(5)), Reason: "test", After: time.Duration(r.IntN(3)) * time.Minute}, now)
 			}
 		}
-		for range 300 {
+		for range 80 {
 			now = now.Add(time.Duration(r.IntN(40)) * time.Second)
 			for len(out) > 20 {
 				end(r.IntN(len(out)))
