@@ -36,9 +36,6 @@ func (e *SyntaxError) Error() string {
 // ends the scan and is returned. Strings are checked for control characters and
 // escapes, numbers for their grammar. Names are not checked for repetition.
 func Object(text []byte, visit func(name []byte, start, end int) error) error {
-	if err := checkUTF8(text); err != nil {
-		return err
-	}
 	s := scanner{text: text}
 	s.space()
 	if s.peek() != '{' {
@@ -52,9 +49,6 @@ func Object(text []byte, visit func(name []byte, start, end int) error) error {
 
 // Valid checks that text is one JSON value, by the rules of [Object].
 func Valid(text []byte) error {
-	if err := checkUTF8(text); err != nil {
-		return err
-	}
 	s := scanner{text: text}
 	s.space()
 	if err := s.value(0); err != nil {
@@ -81,6 +75,7 @@ type scanner struct {
 	text   []byte
 	pos    int
 	values int
+	high   uint64 // its top bits are set if there was a byte beyond ASCII in a string
 }
 
 func (s *scanner) fault(problem string) error {
@@ -113,6 +108,9 @@ func (s *scanner) atEnd() error {
 	s.space()
 	if s.pos < len(s.text) {
 		return s.fault("unexpected text after the JSON value")
+	}
+	if s.high&tops != 0 { // outside of strings there is none
+		return checkUTF8(s.text)
 	}
 	return nil
 }
@@ -261,7 +259,9 @@ func (s *scanner) digits() bool {
 func (s *scanner) str() error {
 	text, i := s.text, s.pos+1
 	for {
-		i = plainEnd(text, i)
+		var high uint64
+		i, high = plainEnd(text, i)
+		s.high |= high
 		if i >= len(text) {
 			s.pos = i
 			return s.fault("")
@@ -288,7 +288,7 @@ func (s *scanner) str() error {
 // character, behind the opening quote, is at i. It is -1 if text is no JSON there.
 func StringEnd(text []byte, i int) int {
 	for {
-		i = plainEnd(text, i)
+		i, _ = plainEnd(text, i)
 		switch {
 		case i >= len(text):
 			return -1
@@ -309,8 +309,9 @@ const ones, tops = 0x0101010101010101, 0x8080808080808080
 
 // plainEnd returns the place of the first quote, backslash or control character
 // from i on, or the length of text. Texts with many escapes have their next one
-// within a few words; beyond those four words are taken at a time.
-func plainEnd(text []byte, i int) int {
+// within a few words; beyond those four words are taken at a time. Top bits of high are
+// set if there was a byte beyond ASCII, before the place or shortly behind it.
+func plainEnd(text []byte, i int) (end int, high uint64) {
 	for near := i + 32; i+8 <= len(text); i += 8 {
 		if i >= near {
 			i = asciiEnd(text, i)
@@ -319,16 +320,20 @@ func plainEnd(text []byte, i int) int {
 				break
 			}
 		}
-		if hit := special(binary.LittleEndian.Uint64(text[i:])); hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
+		w := binary.LittleEndian.Uint64(text[i:])
+		high |= w
+		if hit := special(w); hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8, high
 		}
 	}
 	for ; i < len(text); i++ {
-		if c := text[i]; c == '"' || c == '\\' || c < 0x20 {
+		c := text[i]
+		if c == '"' || c == '\\' || c < 0x20 {
 			break
 		}
+		high |= uint64(c)
 	}
-	return i
+	return i, high
 }
 
 // special sets the top bit of the first byte of a word that is a quote, a backslash

@@ -69,13 +69,16 @@ func TestFaultsAreNamedWithTheirPlace(t *testing.T) {
 // What the scanner accepts is exactly what encoding/json accepts, within the
 // bounds of depth and UTF-8 that are ours.
 func FuzzValid(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e-3,"x\u00e9\ud83d",true,false,null,{}]}`, `"`, `-`, `1.`, `{"":0}`, "[\"12345678\"]", `"\\"`} {
+	for _, s := range []string{`{"a":[1,2.5e-3,"x\u00e9\ud83d",true,false,null,{}]}`, `"`, `-`, `1.`, `{"":0}`, "[\"12345678\"]", `"\\"`, "\"a long enough text to be taken in steps of four words, \xc3\xa9\"", "\"\xff\"", "\"12345678901234567890123456789012\xff345678901234567890123456789012345678901234567890\""} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		err := rawjson.Valid(text)
 		if err != nil && (strings.Contains(err.Error(), "too deep") || !utf8.Valid(text)) {
 			return
+		}
+		if err == nil && !utf8.Valid(text) {
+			t.Error("what is not UTF-8 was accepted")
 		}
 		if ok := json.Valid(text); ok != (err == nil) {
 			t.Errorf("valid %v, but %v", ok, err)

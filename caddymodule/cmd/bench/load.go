@@ -61,9 +61,17 @@ func turn() string {
 		`"tools":[` + strings.Join(tools, ",") + `],"messages":[` + strings.Join(messages, ",") + `],"stream":true}`
 }
 
-// load sends the row's requests for a while, and returns the CPU time that the
-// proxy took for a unit, in microseconds.
-func load(p proxy, r row, d time.Duration) (float64, error) {
+// A sample is what a proxy took for a row.
+type sample struct {
+	cpu   time.Duration
+	units int64
+}
+
+// each is the CPU time for a unit, in microseconds.
+func (s *sample) each() float64 { return float64(s.cpu.Microseconds()) / float64(s.units) }
+
+// load sends the row's requests for a while.
+func (s *sample) load(p proxy, r row, d time.Duration) error {
 	client := newClient(clients)
 	defer client.CloseIdleConnections()
 	var n atomic.Int64
@@ -91,21 +99,23 @@ func load(p proxy, r row, d time.Duration) (float64, error) {
 		}
 	}
 	if err := run(d / 5); err != nil { // until it is warm
-		return 0, err
+		return err
 	}
 	n.Store(0)
 	before, err := p.cpu()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := run(d); err != nil {
-		return 0, err
+		return err
 	}
 	after, err := p.cpu()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return float64((after - before).Microseconds()) / float64(n.Load()) / float64(r.units), nil
+	s.cpu += after - before
+	s.units += n.Load() * int64(r.units)
+	return nil
 }
 
 func newClient(n int) *http.Client {

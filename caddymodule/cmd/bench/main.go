@@ -119,15 +119,17 @@ func compare(d time.Duration, only, profile string) error {
 		if !t.wants(r.name) {
 			continue
 		}
-		a, err := load(plain, r, d)
-		if err != nil {
-			return err
+		// In turns, so that what else the machine does weighs on both alike.
+		var a, b sample
+		for range turns {
+			if err := a.load(plain, r, d/turns); err != nil {
+				return err
+			}
+			if err := b.load(ours, r, d/turns); err != nil {
+				return err
+			}
 		}
-		b, err := load(ours, r, d)
-		if err != nil {
-			return err
-		}
-		t.print(r.name, a, b, "µs CPU/"+r.unit, fmt.Sprintf("≤ %.1f×", r.goal))
+		t.print(r.name, a.each(), b.each(), "µs CPU/"+r.unit, fmt.Sprintf("≤ %.1f×", r.goal))
 	}
 	if err := t.latency("http://"+up, plain, ours, d); err != nil {
 		return err
@@ -136,6 +138,9 @@ func compare(d time.Duration, only, profile string) error {
 	// given back at once.
 	return t.streams(ps, "reverse_proxy "+up, gateway)
 }
+
+// turns is how often the load changes from one proxy to the other and back.
+const turns = 5
 
 // atRest tells how the processes came up, and what they take with nothing to do.
 func (t table) atRest(plain, ours proxy) error {
