@@ -39,7 +39,8 @@ func (s *snapshot) resolve(name string) *meaning {
 	if m := s.lookUp(name, true); m != nil {
 		return m
 	}
-	// Ollama's clients say so of what has no other tag.
+	// Ollama's clients say so of what has no other tag:
+	// https://github.com/ollama/ollama/blob/main/docs/api.md#model-names.
 	if plain, ok := strings.CutSuffix(name, ":latest"); ok {
 		return s.lookUp(plain, true)
 	}

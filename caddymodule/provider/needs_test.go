@@ -140,7 +140,7 @@ func FuzzNeeds(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said string) {
 		b, err := json.Marshal(said)
 		if err != nil {
-			t.Skip()
+			t.Fatal(err)
 		}
 		for _, format := range []translate.Format{translate.OpenAI, translate.Responses, translate.Anthropic, translate.Gemini, translate.Ollama} {
 			if got := provider.Needs(format, fmt.Appendf(nil, `{"messages":[{"role":"user","content":[{"type":"text","text":%[1]s}]}],"input":%[1]s,"contents":[{"parts":[{"text":%[1]s}]}]}`, b)); len(got) > 0 {

@@ -2,7 +2,9 @@
 // resolves to: a tree of combos whose leaves are targets, a provider with one of
 // its models. A pass walks a plan once, in the order of its strategies, and takes
 // a place at one candidate after the other: those that are set aside, that are
-// being probed or that are full are passed over, and nobody comes twice. The board
+// being probed or that are full are passed over, and nobody comes twice; but a pass
+// that has begun goes on over the connections of a target that is set aside meanwhile,
+// because those that are left may be well. The board
 // holds what lasts longer than a configuration: who is set aside until when, how
 // many exchanges everybody has, how fast they were.
 //

@@ -54,7 +54,9 @@ func members(name []byte) holeKind {
 		"delta",    // Responses
 		"response": // Ollama
 		return text
-	case "obfuscation", "p", // against guessing the text from its length
+	// Padding against guessing the text from its length:
+	// https://platform.openai.com/docs/api-reference/chat/create (include_obfuscation).
+	case "obfuscation",
 		"created_at": // Ollama
 		return filler
 	case "sequence_number":
